@@ -1,0 +1,261 @@
+"""A PN532 on a high-speed UART (NXP UM0701-02), played on a pseudo-terminal; the card behind it is given."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import termios
+import threading
+import time
+import tty
+from collections.abc import Callable
+from enum import Enum
+
+from drivers.virtual.faults import CardLeft, Faults, VirtualCard
+from drivers.virtual.iso_dep import ATS, IsoDepCard
+
+ACK = bytes.fromhex("0000FF00FF00")
+ERROR_FRAME = bytes.fromhex("0000FF01FF7F8100")
+"""Application-level error: the command is not known (UM0701-02, 6.2.1.5)."""
+
+LONGEST_BODY = 265
+"""Bytes from TFI to the last data byte in an extended frame (UM0701-02, 6.2.1.2)."""
+
+HALF_FRAME_LIFE_S = 0.1
+"""A frame that stops this long will not be finished: its reader died.  A host sends a frame in one write."""
+
+LONGEST_READ = 4096
+"""More than any host sends before it waits for an answer."""
+
+TIMEOUT = b"\x01"
+"""Status: the target has not answered (UM0701-02, 7.1)."""
+
+_FIFO_DATA = 0x6339
+_SENS_REQ = 0x26
+_AUTOMATIC_RATS = 0x10
+
+
+class Line(Enum):
+    """What the serial line does to the chip's answers."""
+
+    CLEAN = "clean"
+    HUNG = "hung"
+    NOISE = "noise"
+
+
+class HostFrames:
+    """Finds the host's command frames in a byte stream and finds its way back after half a frame."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._heard = 0.0
+
+    def feed(self, data: bytes, now: float) -> list[bytes]:
+        """Return the bodies (command code and data) that became complete; `now` in seconds."""
+        if now - self._heard > HALF_FRAME_LIFE_S:
+            self._buffer.clear()
+        self._heard = now
+        self._buffer += data
+        bodies = []
+        while (start := self._buffer.find(b"\x00\xff")) >= 0:
+            del self._buffer[:start]
+            body, used = _parse(self._buffer)
+            if not used:
+                return bodies
+            if body:
+                bodies.append(body)
+            del self._buffer[:used]
+        del self._buffer[:-1]
+        return bodies
+
+
+def _parse(buffer: bytearray) -> tuple[bytes, int]:
+    """Look at a buffer that begins with the start code: (body or nothing, bytes used; 0 = wait for more)."""
+    if len(buffer) < 4:
+        return b"", 0
+    if buffer[2:4] in (b"\x00\xff", b"\xff\x00"):
+        return b"", 4
+    head, size, right = 4, buffer[2], sum(buffer[2:4]) & 0xFF == 0
+    if buffer[2:4] == b"\xff\xff":
+        if len(buffer) < 7:
+            return b"", 0
+        head, size, right = 7, buffer[4] << 8 | buffer[5], sum(buffer[4:7]) & 0xFF == 0
+    if not right or not 2 <= size <= LONGEST_BODY:
+        return b"", 2
+    if len(buffer) < head + size + 1:
+        return b"", 0
+    checked = bytes(buffer[head : head + size + 1])
+    if checked[0] != 0xD4 or sum(checked) & 0xFF:
+        return b"", 2
+    return checked[1:-1], head + size + 1
+
+
+def response_frame(command: int, data: bytes) -> bytes:
+    """Frame a response; extended where it is longer than 255 bytes."""
+    body = bytes([0xD5, command + 1]) + data
+    size = len(body)
+    head = bytes([size & 0xFF, -size & 0xFF])
+    if size > 255:
+        head = b"\xff\xff" + size.to_bytes(2, "big") + bytes([-((size >> 8) + size) & 0xFF])
+    return b"\x00\x00\xff" + head + body + bytes([-sum(body) & 0xFF, 0])
+
+
+class Pn532Chip:
+    """The chip without its line: one command body in, the response data out, None for an unknown command."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._registers: dict[int, int] = {}
+        self._parameters = 0x14
+        self._card: tuple[VirtualCard, IsoDepCard] | None = None
+        self._commands: dict[int, Callable[[bytes], bytes]] = {
+            0x00: self._diagnose,
+            0x02: lambda _: bytes.fromhex("32010607"),
+            0x06: self._read_register,
+            0x08: self._write_register,
+            0x10: lambda _: b"",
+            0x12: self._set_parameters,
+            0x14: lambda _: b"",
+            0x16: lambda _: b"\x00",
+            0x32: self._rf_configuration,
+            0x40: lambda data: self._thru(b"" if len(data) < 2 else data[1:], self._apdu),
+            0x42: lambda data: self._thru(data, self._frame),
+            0x44: lambda _: b"\x00",
+            0x4A: self._list_passive_target,
+            0x52: lambda _: b"\x00",
+            0x54: lambda _: b"\x00",
+        }
+
+    def place(self, card: VirtualCard | None) -> None:
+        """Put a card into the field, or take it out; safe from another thread."""
+        if card is None:
+            self._card = None
+            return
+        faults = self._faults
+        self._card = card, IsoDepCard(lambda apdu: faults.exchange(card, apdu), card.reset)
+
+    def run(self, body: bytes) -> bytes | None:
+        """Run one command: body = command code and data."""
+        command = self._commands.get(body[0])
+        return command(body[1:]) if command else None
+
+    def _diagnose(self, data: bytes) -> bytes:
+        return data if data[:1] == b"\x00" else b"\x00"
+
+    def _read_register(self, data: bytes) -> bytes:
+        addresses = [data[at] << 8 | data[at + 1] for at in range(0, len(data) - 1, 2)]
+        return bytes(
+            self._registers.get(address, _SENS_REQ if address == _FIFO_DATA else 0)
+            for address in addresses
+        )
+
+    def _write_register(self, data: bytes) -> bytes:
+        for at in range(0, len(data) - 2, 3):
+            self._registers[data[at] << 8 | data[at + 1]] = data[at + 2]
+        return b""
+
+    def _set_parameters(self, data: bytes) -> bytes:
+        self._parameters = data[0] if data else 0
+        return b""
+
+    def _rf_configuration(self, data: bytes) -> bytes:
+        present = self._card
+        if present and data[:1] == b"\x01" and not data[-1] & 1:
+            present[1].power_off()
+        return b""
+
+    def _list_passive_target(self, data: bytes) -> bytes:
+        present, wanted = self._card, data[2:]
+        if not present or data[1:2] != b"\x00":
+            return b"\x00"
+        card, iso_dep = present
+        if wanted and wanted != b"\x88" + card.uid:
+            return b"\x00"
+        iso_dep.power_off()
+        answer = bytes.fromhex("0101034420") + bytes([len(card.uid)]) + card.uid
+        if self._parameters & _AUTOMATIC_RATS:
+            iso_dep.receive(b"\xe0\x80")
+            answer += ATS
+        return answer
+
+    def _thru(self, data: bytes, exchange: Callable[[bytes], bytes | None]) -> bytes:
+        present = self._card
+        if not present or not data:
+            return TIMEOUT
+        try:
+            answer = exchange(data)
+        except CardLeft:
+            self._card = None
+            return TIMEOUT
+        gone = self._card is not present
+        return TIMEOUT if answer is None or gone else b"\x00" + answer
+
+    def _frame(self, frame: bytes) -> bytes | None:
+        return self._card[1].receive(frame) if self._card else None
+
+    def _apdu(self, apdu: bytes) -> bytes | None:
+        return self._faults.exchange(self._card[0], apdu) if self._card else None
+
+
+class Pn532Device:
+    """The chip on a pseudo-terminal: a reader opens `path` as it would open /dev/ttyUSB0.
+
+    One thread answers.  The device keeps its own end of the line open, so readers may die and
+    come again.  `faults` act between card and chip, `line` between chip and host.
+    """
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.line = Line.CLEAN
+        self._chip = Pn532Chip(self.faults)
+        self._frames = HostFrames()
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave, termios.TCSANOW)
+        os.set_blocking(self._master, False)
+        self.path = os.ttyname(self._slave)
+        self._stop = os.eventfd(0)
+        self._thread = threading.Thread(target=self._serve, name=f"pn532 {self.path}", daemon=True)
+        self._thread.start()
+
+    def insert(self, card: VirtualCard) -> None:
+        """Lay a card on the reader."""
+        self._chip.place(card)
+
+    def remove(self) -> None:
+        """Take the card away, also in the middle of an exchange."""
+        self._chip.place(None)
+
+    def close(self) -> None:
+        """Unplug the reader: the host's next read or write fails."""
+        if self._thread.is_alive():
+            os.eventfd_write(self._stop, 1)
+            self._thread.join()
+            for descriptor in (self._master, self._slave, self._stop):
+                os.close(descriptor)
+
+    def _serve(self) -> None:
+        poll = select.poll()
+        poll.register(self._master, select.POLLIN)
+        poll.register(self._stop, select.POLLIN)
+        while all(descriptor != self._stop for descriptor, _ in poll.poll()):
+            data = os.read(self._master, LONGEST_READ)
+            for body in self._frames.feed(data, time.monotonic()):
+                self._answer(body)
+
+    def _answer(self, body: bytes) -> None:
+        if self.line is Line.HUNG:
+            return
+        early = ACK if self.faults.latency_ms else b""
+        if early:
+            self._write(early)
+        data = self._chip.run(body)
+        frame = ERROR_FRAME if data is None else response_frame(body[0], data)
+        if self.line is Line.NOISE:
+            frame = os.urandom(len(frame))
+        self._write(frame if early else ACK + frame)
+
+    def _write(self, data: bytes) -> None:
+        # Nobody reads and the buffer is full: a line without flow control loses it.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._master, data)
