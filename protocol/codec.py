@@ -1,0 +1,61 @@
+"""Typed messages as deterministic CBOR: a map from field number to value, defaults left out.
+
+A field's number is its place in the Struct, from 0. Nested Structs are arrays in field order.
+Encoding follows RFC 8949 section 4.2.1 (shortest integers, definite lengths, keys ascending);
+decoding accepts exactly the bytes that encoding would make, and nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, TypeVar
+
+import cbor2
+import msgspec
+from msgspec import NODEFAULT, Struct
+
+from protocol.errors import Malformed
+
+Message = TypeVar("Message", bound=Struct)
+
+_BYTES: tuple[type, ...] = (bytes,)
+_FEATURES: dict[str, Any] = {"builtin_types": _BYTES}
+
+
+@cache
+def _defaults(kind: type[Struct]) -> tuple[object, ...]:
+    return tuple(
+        field.default if field.default_factory is NODEFAULT else NODEFAULT
+        for field in msgspec.structs.fields(kind)
+    )
+
+
+def encode(message: Struct) -> bytes:
+    """Return the one encoding of ``message``, which must be an ``array_like`` Struct."""
+    values: list[Any] = msgspec.to_builtins(message, **_FEATURES)
+    defaults = _defaults(type(message))
+    present = {
+        number: value
+        for number, (value, default) in enumerate(zip(values, defaults, strict=True))
+        if value != default
+    }
+    return cbor2.dumps(present)
+
+
+def decode(data: bytes, kind: type[Message]) -> Message:
+    """Return the message in ``data``; Malformed unless they are its one encoding."""
+    try:
+        present = cbor2.loads(data)
+        defaults = _defaults(kind)
+        if type(present) is not dict:
+            raise Malformed(f"{kind.__name__}: not a map")
+        get = present.get
+        values = [get(number, default) for number, default in enumerate(defaults)]
+        message: Message = msgspec.convert(values, kind, **_FEATURES)
+    except Malformed:
+        raise
+    except (cbor2.CBORDecodeError, msgspec.ValidationError, ValueError, TypeError) as error:
+        raise Malformed(f"{kind.__name__}: {str(error)[:120]}") from error
+    if encode(message) != data:
+        raise Malformed(f"{kind.__name__}: not in its one encoding")
+    return message

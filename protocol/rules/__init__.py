@@ -1,0 +1,1 @@
+"""Price and rule bundles and their evaluation: integers only, no clock, no randomness."""

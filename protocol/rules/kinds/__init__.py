@@ -1,0 +1,1 @@
+"""One file, one kind of rule: it defines KIND, and its file name is its name."""

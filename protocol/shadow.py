@@ -1,0 +1,42 @@
+"""Desired and reported state of a terminal, by the rules of device shadows: versions only rise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from protocol.codec import decode, encode
+from protocol.record import Code, Count, Hash
+from protocol.signing import Purpose, SigningKey, VerifyingKey, open_signed, sign
+
+
+class Desired(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
+    """What the cloud wants; a terminal ignores a ``revision`` that is not above its own."""
+
+    version: int = 1
+    terminal: Code
+    revision: Count
+    bundle_version: Count = 0
+    status_every_s: Count = 30
+
+
+class Reported(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
+    """What the terminal has: the revision it follows, the bundle in force, those that wait."""
+
+    version: int = 1
+    revision: Count = 0
+    bundle_version: Count = 0
+    bundle_digest: Hash = bytes(32)
+    armed_versions: tuple[Count, ...] = ()
+    list_version: Count = 0
+
+
+def issue(desired: Desired, key: SigningKey) -> bytes:
+    """Return the signed bytes of ``desired``."""
+    return sign(encode(desired), Purpose.DESIRED, key)
+
+
+def accept(data: bytes, keys: Mapping[bytes, VerifyingKey]) -> Desired:
+    """Return the desired state in ``data`` when the cloud signed it."""
+    return decode(open_signed(data, Purpose.DESIRED, keys), Desired)
