@@ -1,0 +1,62 @@
+"""What a card is to this program: an identity, and a dialogue that finds it without doing I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+
+from drivers.apdu import CommandApdu, ResponseApdu
+from protocol.record import CardClass
+from protocol.signing import VerifyingKey
+
+# A nonce that repeats would let an answer be replayed: 2**-64 after 2**32 taps.
+NONCE_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardIdentity:
+    """A card that proved itself, in the words of a record.
+
+    ``reference`` is keyed and one-way (16 bytes): no raw card number is in here. Balances are minor
+    units of a purse on the card. ``proof`` is what lets the cloud check the card again; its layout
+    is the card family's.
+    """
+
+    family: str
+    assurance: CardClass
+    reference: bytes
+    counter: int | None = None
+    balance_before: int | None = None
+    balance_after: int | None = None
+    proof: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardTrust:
+    """All that a dialogue may know: public keys, the tenant's reference key (32 bytes), today.
+
+    ``issuers`` by key id; ``day`` counts from 1970-01-01 UTC. No key that could make a card.
+    """
+
+    reference_key: bytes
+    issuers: Mapping[bytes, VerifyingKey]
+    tenant: str
+    day: int
+
+
+# Yields commands, is sent whole responses (chaining and 61xx done), returns who the card is.
+Dialogue = Generator[CommandApdu, ResponseApdu, CardIdentity]
+
+
+@dataclass(frozen=True, slots=True)
+class CardKind:
+    """One card family. ``identify`` takes the trust and a nonce of NONCE_BYTES.
+
+    Its dialogue raises CardUnknown when the card has no application of this family, so that the
+    next family is asked, and another DriverError when the card is of this family and fails.
+    Families that are surer (``assurance``) are asked first.
+    """
+
+    name: str
+    assurance: CardClass
+    identify: Callable[[CardTrust, bytes], Dialogue]

@@ -1,0 +1,114 @@
+"""What can go wrong between a card, its reader and this program."""
+
+from __future__ import annotations
+
+from protocol.errors import ProductError
+
+
+class DriverError(ProductError):
+    """A device or a card failed. Never raised itself."""
+
+    code = "driver"
+
+
+class ReaderLost(DriverError):
+    """The reader, its cable, or the program behind it is gone."""
+
+    code = "reader_lost"
+    what = "The card reader does not answer"
+    kept = "Nothing was booked; it is being opened again."
+    todo = "If it stays so, check its cable and power."
+
+
+class ReaderRefused(DriverError):
+    """A reader that this terminal must not use, or cannot use with what is installed."""
+
+    code = "reader_refused"
+    what = "The card reader must not be used here"
+    kept = "Nothing was read from it."
+    todo = "Correct the reader's entry in the terminal's configuration."
+
+
+class ExchangeTimeout(DriverError):
+    """An answer that did not come in time."""
+
+    code = "exchange_timeout"
+    what = "The card did not answer in time"
+    kept = "Nothing was booked."
+    todo = "Take the card away and present it again."
+
+
+class CardGone(DriverError):
+    """The card left the reader before its work was done."""
+
+    code = "card_gone"
+    what = "The card was taken away too early"
+    kept = "Nothing was booked."
+    todo = "Present the card again and hold it still."
+
+
+class CardUnknown(DriverError):
+    """No application on the card is known here."""
+
+    code = "card_unknown"
+    what = "This is not a member card"
+    kept = "Nothing was booked."
+    todo = "Present a member card, or one card alone."
+
+
+class CardBlank(DriverError):
+    """A card of ours that was never personalised, or only in part."""
+
+    code = "card_blank"
+    what = "This card has not been issued yet"
+    kept = "Nothing was booked."
+    todo = "Have it issued at the counter."
+
+
+class CardIssued(DriverError):
+    """A card that is personalised already."""
+
+    code = "card_issued"
+    what = "This card has been issued already"
+    kept = "Nothing on it was changed."
+    todo = "Take a blank card, or ask for this one to be issued again."
+
+
+class CardForeign(DriverError):
+    """A genuine card of another tenant."""
+
+    code = "card_foreign"
+    what = "This card belongs to another programme"
+    kept = "Nothing was booked."
+    todo = "Present a card of this shop."
+
+
+class CardForged(DriverError):
+    """A credential or a signature of the card that does not hold."""
+
+    code = "card_forged"
+    what = "The card could not prove that it is genuine"
+    kept = "Nothing was booked."
+    todo = "Keep the card's owner informed and have the card replaced."
+
+
+class CardExpired(DriverError):
+    """A genuine card after its last day."""
+
+    code = "card_expired"
+    what = "The card has expired"
+    kept = "Nothing was booked; the balance is kept with the member."
+    todo = "Have the card renewed at the counter."
+
+
+class CardRefused(DriverError):
+    """A status word with which the card refused a command, or an answer that is no answer."""
+
+    code = "card_refused"
+    what = "The card refused a command"
+    kept = "Nothing was booked."
+    todo = "Present it again; if it stays so, have the card replaced."
+
+    def __init__(self, status: int, detail: str = "") -> None:
+        super().__init__(detail)
+        self.status = status

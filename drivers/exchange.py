@@ -1,0 +1,57 @@
+"""Carries a card's dialogue over a reader within its deadlines: the one place where both meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from drivers.apdu import CommandApdu, ResponseApdu, transmit
+from drivers.errors import ExchangeTimeout
+from drivers.reader import Reader
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a card may take, in seconds.
+
+    A contact card at 9,600 bit/s needs 0.3 s for one full answer and about 0.5 s to sign; a person
+    holds a card for about 2 s before taking it away.
+    """
+
+    exchange_s: float = 1.0
+    dialogue_s: float = 3.0
+
+
+def hold(
+    dialogue: Generator[CommandApdu, ResponseApdu, Outcome],
+    reader: Reader,
+    deadlines: Deadlines,
+    now: Callable[[], float],
+    *,
+    extended: bool,
+) -> Outcome:
+    """Return what ``dialogue`` returns; its errors and the reader's pass through.
+
+    ``now`` is a monotonic clock in seconds. ExchangeTimeout when one exchange or the whole takes
+    too long. A failed exchange closes the dialogue, so that nothing of it goes on.
+    """
+    end = now() + deadlines.dialogue_s
+
+    def send(command: bytes) -> bytes:
+        left = end - now()
+        if left <= 0:
+            raise ExchangeTimeout(f"the dialogue took longer than {deadlines.dialogue_s} s")
+        return reader.transmit(command, min(left, deadlines.exchange_s))
+
+    try:
+        command = next(dialogue)
+        while True:
+            command = dialogue.send(transmit(command, send, extended=extended))
+    except StopIteration as finished:
+        outcome: Outcome = finished.value
+        return outcome
+    finally:
+        dialogue.close()

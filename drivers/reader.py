@@ -1,0 +1,73 @@
+"""The port of a card reader, and what plugs a kind of reader in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from drivers.atr import takes_extended_length
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A card in front of a reader.
+
+    ``atr`` is empty for a card that takes no APDUs. ``uid`` is for the families that need it and
+    goes no further than drivers.
+    """
+
+    reader: str
+    atr: bytes
+    uid: bytes | None = None
+
+    @property
+    def takes_apdus(self) -> bool:
+        """Whether the card speaks ISO/IEC 7816-4 at all."""
+        return bool(self.atr)
+
+    @property
+    def takes_extended_length(self) -> bool:
+        """Whether the card says that it understands extended Lc and Le."""
+        return takes_extended_length(self.atr)
+
+
+class Reader(Protocol):
+    """One open device. All of it is called from one thread at a time.
+
+    ReaderLost means: close it and open a new one. After an ExchangeTimeout a reader may answer
+    everything else with ReaderLost, because its device is still busy.
+    """
+
+    def wait_for_card(self, timeout_s: float) -> Presented | None:
+        """Return the card that is there, or None when none came within ``timeout_s``."""
+
+    def transmit(self, command: bytes, deadline_s: float) -> bytes:
+        """Return the card's answer; CardGone, ExchangeTimeout after ``deadline_s``, ReaderLost."""
+
+    def wait_for_removal(self, timeout_s: float) -> bool:
+        """Return True once the presented card is gone, False when ``timeout_s`` passed."""
+
+    def close(self) -> None:
+        """Give the device back; never raises, and may be called again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSettings:
+    """Where a reader is. What ``path`` means is the kind's; empty is the kind's usual device.
+
+    ``names`` allows only readers whose name starts with one of them; empty allows all.
+    ``allow_virtual`` admits readers that anybody on the network can put a card into (tests, demo).
+    """
+
+    path: str = ""
+    names: tuple[str, ...] = ()
+    allow_virtual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderKind:
+    """One kind of reader. ``open`` raises ReaderLost (try again) or ReaderRefused (do not)."""
+
+    name: str
+    open: Callable[[ReaderSettings], Reader]
