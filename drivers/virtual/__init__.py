@@ -1,1 +1,1 @@
-"""Software cards and the carriers that put them in front of a real driver stack; never loaded in production."""
+"""Software cards and the carriers that put them before a real driver stack; never in production."""

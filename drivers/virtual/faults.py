@@ -1,4 +1,4 @@
-"""What a carrier may do to a software card's exchanges: tear, silence, garble, delay; framing is the carriers' business."""
+"""What may befall a software card's exchanges: cut, silence, garbage, delay; carriers frame."""
 
 from __future__ import annotations
 

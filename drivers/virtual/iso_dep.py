@@ -1,4 +1,4 @@
-"""The card's half of the ISO-DEP block protocol (ISO/IEC 14443-4, section 7); anticollision and CRC are the carriers'."""
+"""The card's half of ISO-DEP (ISO/IEC 14443-4); anticollision and CRC are the carriers'."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FRAME_OVERHEAD = 3
 """PCB and two CRC bytes: what a frame has besides its information field."""
 
 ATS = bytes.fromhex("067880A10080")
-"""FSCI 8 (256 bytes); 106 kbit/s; FWI 10 = 309 ms, time for a signature; neither CID nor NAD; one historical byte."""
+"""FSCI 8 (256 bytes); 106 kbit/s; FWI 10 (309 ms, time for a signature); no CID, no NAD."""
 
 LONGEST_APDU = 4 + 3 + 65535 + 2
 """An extended case 4 command: more than this in one chain is no command."""
@@ -20,7 +20,7 @@ _CHAINING = 0x10
 
 
 class IsoDepCard:
-    """Frames in, frames out, without CRC; None is silence, as a card answers what it does not understand.
+    """Frames in, frames out, without CRC; None is silence, a card's answer to the unknown.
 
     `exchange` runs a command APDU (None: the card stays silent), `reset` is called at activation.
     """

@@ -1,4 +1,4 @@
-"""A PN532 on a high-speed UART (NXP UM0701-02), played on a pseudo-terminal; the card behind it is given."""
+"""A PN532 (NXP UM0701-02) played on a pseudo-terminal; what the card answers is the card's."""
 
 from __future__ import annotations
 
@@ -14,16 +14,7 @@ from enum import Enum
 
 from drivers.virtual.faults import CardLeft, Faults, VirtualCard
 from drivers.virtual.iso_dep import ATS, IsoDepCard
-
-ACK = bytes.fromhex("0000FF00FF00")
-ERROR_FRAME = bytes.fromhex("0000FF01FF7F8100")
-"""Application-level error: the command is not known (UM0701-02, 6.2.1.5)."""
-
-LONGEST_BODY = 265
-"""Bytes from TFI to the last data byte in an extended frame (UM0701-02, 6.2.1.2)."""
-
-HALF_FRAME_LIFE_S = 0.1
-"""A frame that stops this long will not be finished: its reader died.  A host sends a frame in one write."""
+from drivers.virtual.pn532_frames import ACK, ERROR_FRAME, HostFrames, response_frame
 
 LONGEST_READ = 4096
 """More than any host sends before it waits for an answer."""
@@ -44,65 +35,8 @@ class Line(Enum):
     NOISE = "noise"
 
 
-class HostFrames:
-    """Finds the host's command frames in a byte stream and finds its way back after half a frame."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._heard = 0.0
-
-    def feed(self, data: bytes, now: float) -> list[bytes]:
-        """Return the bodies (command code and data) that became complete; `now` in seconds."""
-        if now - self._heard > HALF_FRAME_LIFE_S:
-            self._buffer.clear()
-        self._heard = now
-        self._buffer += data
-        bodies = []
-        while (start := self._buffer.find(b"\x00\xff")) >= 0:
-            del self._buffer[:start]
-            body, used = _parse(self._buffer)
-            if not used:
-                return bodies
-            if body:
-                bodies.append(body)
-            del self._buffer[:used]
-        del self._buffer[:-1]
-        return bodies
-
-
-def _parse(buffer: bytearray) -> tuple[bytes, int]:
-    """Look at a buffer that begins with the start code: (body or nothing, bytes used; 0 = wait for more)."""
-    if len(buffer) < 4:
-        return b"", 0
-    if buffer[2:4] in (b"\x00\xff", b"\xff\x00"):
-        return b"", 4
-    head, size, right = 4, buffer[2], sum(buffer[2:4]) & 0xFF == 0
-    if buffer[2:4] == b"\xff\xff":
-        if len(buffer) < 7:
-            return b"", 0
-        head, size, right = 7, buffer[4] << 8 | buffer[5], sum(buffer[4:7]) & 0xFF == 0
-    if not right or not 2 <= size <= LONGEST_BODY:
-        return b"", 2
-    if len(buffer) < head + size + 1:
-        return b"", 0
-    checked = bytes(buffer[head : head + size + 1])
-    if checked[0] != 0xD4 or sum(checked) & 0xFF:
-        return b"", 2
-    return checked[1:-1], head + size + 1
-
-
-def response_frame(command: int, data: bytes) -> bytes:
-    """Frame a response; extended where it is longer than 255 bytes."""
-    body = bytes([0xD5, command + 1]) + data
-    size = len(body)
-    head = bytes([size & 0xFF, -size & 0xFF])
-    if size > 255:
-        head = b"\xff\xff" + size.to_bytes(2, "big") + bytes([-((size >> 8) + size) & 0xFF])
-    return b"\x00\x00\xff" + head + body + bytes([-sum(body) & 0xFF, 0])
-
-
 class Pn532Chip:
-    """The chip without its line: one command body in, the response data out, None for an unknown command."""
+    """The chip without its line: a command in, its response data out, None for an unknown one."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
