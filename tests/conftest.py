@@ -1,4 +1,4 @@
-"""What holds for every test: visible skips where a system package is missing, one hypothesis profile."""
+"""What holds for every test: a reasoned skip where a package is missing, one hypothesis profile."""
 
 from __future__ import annotations
 
