@@ -137,6 +137,16 @@ def transmit(
     return _collect(response, command.cla, send)
 
 
+def tpdu_t0(command: bytes) -> bytes:
+    """Return a short command as T=0 carries it (ISO/IEC 7816-3, 12.2).
+
+    Case 1 gets a zero P3; case 4 loses its Le, and the card announces its answer with 61xx.
+    """
+    if len(command) == 4:
+        return command + b"\x00"
+    return command[:-1] if len(command) == 6 + command[4] else command
+
+
 def _links(command: CommandApdu, *, extended: bool) -> Iterator[CommandApdu]:
     """Yield the commands of a chain; a command that fits is its own only link."""
     data, step = command.data, EXTENDED_LC_MAX if extended else SHORT_LC_MAX

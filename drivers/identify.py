@@ -35,11 +35,10 @@ class Examiner:
     def identify(self, reader: Reader, presented: Presented) -> CardIdentity:
         """Return who the presented card is; CardUnknown when no family knows it."""
         kinds = self.kinds if presented.takes_apdus else ()
-        extended = presented.takes_extended_length
         for kind in kinds:
             dialogue = kind.identify(self.trust(), self.nonce())
             try:
-                return hold(dialogue, reader, self.deadlines, self.now, extended=extended)
+                return hold(dialogue, reader, self.deadlines, self.now, extended=presented.extended)
             except CardUnknown:
                 continue
         raise CardUnknown

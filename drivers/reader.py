@@ -6,30 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from drivers.atr import takes_extended_length
-
 
 @dataclass(frozen=True, slots=True)
 class Presented:
     """A card in front of a reader.
 
     ``atr`` is empty for a card that takes no APDUs. ``uid`` is for the families that need it and
-    goes no further than drivers.
+    goes no further than drivers. ``extended``: card and reader take extended Lc and Le.
     """
 
     reader: str
     atr: bytes
     uid: bytes | None = None
+    extended: bool = False
 
     @property
     def takes_apdus(self) -> bool:
         """Whether the card speaks ISO/IEC 7816-4 at all."""
         return bool(self.atr)
-
-    @property
-    def takes_extended_length(self) -> bool:
-        """Whether the card says that it understands extended Lc and Le."""
-        return takes_extended_length(self.atr)
 
 
 class Reader(Protocol):

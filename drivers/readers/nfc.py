@@ -1,0 +1,177 @@
+"""Reader kind: contactless readers that nfcpy drives (USB, a PN532 on a serial line, its udp link).
+
+Cards are found by looking often; a card counts as gone when it cannot be found for a while.
+"""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+from itertools import cycle
+from typing import Any
+
+from drivers.atr import from_ats, takes_extended_length
+from drivers.errors import CardGone, DriverError, ExchangeTimeout, ReaderLost, ReaderRefused
+from drivers.lane import Lane
+from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings
+
+UDP_PREFIX = "udp"
+# A PN532 on a line answers within 0.1 s; one behind a Raspberry Pi's USB takes up to 1.5 s.
+OPEN_S = 5.0
+# What a call may take beyond its own waiting before its thread is given up; nfcpy's udp link looks
+# for a whole second, and on the others every step ends by itself well before.
+GRACE_S = 1.5
+# Between two looks for a card. A look takes a real PN532 about 10 ms of its own, so that a card is
+# seen within 15 ms and the processor idles for most of them.
+LOOK_PAUSE_S = 0.005
+# Between two questions whether the card is still there.
+STAY_PAUSE_S = 0.02
+# A card at the edge of the field comes and goes; nobody takes one away and brings it back so fast.
+ABSENCE_S = 0.05
+
+# Member cards are type A; the others are looked for now and then, to tell a person that this card
+# is not one. nfcpy's udp link waits a second for each technology, so there it is type A alone.
+_LOOKS = (("106A",),) * 4 + (("106A", "106B"),) + (("106A",),) * 4 + (("106A", "212F"),)
+_UDP_LOOKS = (("106A",),)
+
+
+def _number(target: Any) -> bytes:
+    """Return the number by which a card answers: UID (A), PUPI (B) or IDm (F)."""
+    if target.brty.endswith("A"):
+        return bytes(target.sdd_res or b"")
+    return bytes(target.sensb_res[1:5] if target.brty.endswith("B") else target.sensf_res[1:9])
+
+
+class NfcReader:
+    """One contactless reader; ``open_nfc`` makes it. All of nfcpy runs on the lane's thread."""
+
+    def __init__(self, settings: ReaderSettings, frontend: Any, air_errors: Any) -> None:
+        self._path = settings.path or "usb"
+        self._frontend = frontend
+        self._air_errors = air_errors
+        self._lane = Lane(f"nfc {self._path}")
+        self._looks = cycle(_UDP_LOOKS if self._path.startswith(UDP_PREFIX) else _LOOKS)
+        self._target: Any = None
+        self._tag: Any = None
+
+    def connect(self) -> None:
+        """Open the device and see that it answers as a reader."""
+        self._call(lambda: self._frontend.attach(self._path), OPEN_S)
+
+    def wait_for_card(self, timeout_s: float) -> Presented | None:
+        """See Reader."""
+        found: Presented | None = self._call(lambda: self._await_card(timeout_s), timeout_s)
+        return found
+
+    def transmit(self, command: bytes, deadline_s: float) -> bytes:
+        """See Reader."""
+        answer: bytes = self._call(lambda: self._transmit(command, deadline_s), deadline_s)
+        return answer
+
+    def wait_for_removal(self, timeout_s: float) -> bool:
+        """See Reader."""
+        gone: bool = self._call(lambda: self._await_removal(timeout_s), timeout_s)
+        return gone
+
+    def close(self) -> None:
+        """See Reader."""
+        if self._lane.stuck:
+            self._frontend.cut()
+        self._lane.end(self._frontend.detach, GRACE_S)
+
+    def _call(self, work: Any, waiting_s: float) -> Any:
+        """Run ``work`` on the lane; whatever nfcpy raises means that the reader failed."""
+        try:
+            return self._lane.call(work, waiting_s + GRACE_S)
+        except DriverError:
+            raise
+        except Exception as error:
+            # nfcpy indexes, unpacks and asserts its way through garbage, so that a broken reader
+            # shows as IndexError, struct.error or AssertionError as well as OSError.
+            raise ReaderLost(f"{type(error).__name__}: {error}") from error
+
+    def _await_card(self, timeout_s: float) -> Presented | None:
+        end = time.monotonic() + timeout_s
+        while True:
+            target = self._frontend.look(*next(self._looks))
+            if target is not None and (presented := self._hold(target)):
+                return presented
+            if time.monotonic() >= end:
+                return None
+            time.sleep(LOOK_PAUSE_S)
+
+    def _hold(self, target: Any) -> Presented | None:
+        """Start talking to the card; None when it is gone again."""
+        self._target = target
+        try:
+            self._tag = self._frontend.activate(target)
+        except self._air_errors:
+            return None
+        except (LookupError, ValueError, TypeError):
+            self._tag = None  # its answer to select is garbage: a card, but none that we can read
+        if self._tag is None:
+            return Presented(self._path, b"", _number(target))
+        atr = from_ats(self._frontend.ats)
+        return Presented(self._path, atr, _number(target), extended=takes_extended_length(atr))
+
+    def _transmit(self, command: bytes, deadline_s: float) -> bytes:
+        if self._tag is None:
+            raise CardGone("no card is connected")
+        self._frontend.deadline = time.monotonic() + deadline_s
+        try:
+            return bytes(self._tag.transceive(bytearray(command)))
+        except self._air_errors as error:
+            self._tag = None
+            if time.monotonic() >= self._frontend.deadline:
+                raise ExchangeTimeout(str(error)) from error
+            raise CardGone(str(error)) from error
+        finally:
+            self._frontend.deadline = float("inf")
+
+    def _await_removal(self, timeout_s: float) -> bool:
+        """Gone is a card that neither answers nor is found for ABSENCE_S, or has been replaced."""
+        end = time.monotonic() + timeout_s
+        absent_since = None
+        while True:
+            there = self._is_there()
+            now = time.monotonic()
+            if there:
+                absent_since = None
+            elif there is None or now - (absent_since := absent_since or now) >= ABSENCE_S:
+                return True
+            if now >= end:
+                return False
+            time.sleep(STAY_PAUSE_S if there else LOOK_PAUSE_S)
+
+    def _is_there(self) -> bool | None:
+        """Whether the presented card is still there; None when another card is in its place."""
+        if self._tag is not None and self._tag.is_present:
+            return True
+        self._tag = None
+        target = self._frontend.look(self._target.brty)
+        if target is None:
+            return False
+        return True if _number(target) == _number(self._target) else None
+
+
+def open_nfc(settings: ReaderSettings) -> Reader:
+    """Open the reader at ``path``: ``usb``, ``tty:/dev/NAME`` (PN532), ``udp:HOST:PORT``.
+
+    The udp link listens on every interface and asks for no password, so it counts as virtual.
+    """
+    if settings.path.startswith(UDP_PREFIX) and not settings.allow_virtual:
+        raise ReaderRefused("nfcpy's udp link is for tests")
+    try:
+        library = import_module("drivers.nfc_frontend")
+    except ImportError as error:
+        raise ReaderRefused(f"nfcpy is not installed ({error.name})") from error
+    reader = NfcReader(settings, library.Frontend(), library.AirError)
+    try:
+        reader.connect()
+    except DriverError:
+        reader.close()
+        raise
+    return reader
+
+
+READER = ReaderKind(name="nfc", open=open_nfc)
