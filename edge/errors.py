@@ -1,0 +1,92 @@
+"""The error tree of the terminal's agent."""
+
+from __future__ import annotations
+
+from protocol.errors import ProductError
+
+
+class EdgeError(ProductError):
+    """Something on the terminal failed. Never raised itself."""
+
+    code = "edge"
+
+
+class BadConfig(EdgeError):
+    """The configuration file, or a file that it names, cannot be used."""
+
+    code = "bad_config"
+    what = "The terminal's configuration cannot be used"
+    kept = "The agent did not start; the journal was not touched."
+    todo = "Correct the named key, then run 'tapledger-edge check-config'."
+
+
+class BadOrder(EdgeError):
+    """An order that contradicts itself."""
+
+    code = "bad_order"
+    what = "The order cannot be carried out as it is written"
+    kept = "Nothing was booked."
+    todo = "Correct the named part and place it under a new order id."
+
+
+class OrderBusy(EdgeError):
+    """Another order waits for its card, or is being booked."""
+
+    code = "order_busy"
+    what = "Another order waits at this terminal"
+    kept = "That order stays as it is; nothing was booked."
+    todo = "Finish or cancel it first."
+
+
+class OrderUnknown(EdgeError):
+    """An order id that the terminal has never booked and does not hold now."""
+
+    code = "order_unknown"
+    what = "This terminal knows no such order"
+    kept = "Nothing was booked under this id."
+    todo = "Place the order again."
+
+
+class CannotAccept(EdgeError):
+    """The terminal must not take an order: its disk refuses, or it was locked or stopped."""
+
+    code = "cannot_accept"
+    what = "This terminal cannot accept orders now"
+    kept = "Nothing was booked; what was booked before is safe."
+    todo = "See the terminal's status for the reason."
+
+
+class JournalRefused(EdgeError):
+    """The disk did not take a record: nothing may be promised to anybody."""
+
+    code = "journal_refused"
+    what = "The journal could not be written"
+    kept = "Records written before are safe; this one was not confirmed to anybody."
+    todo = "Free space on the disk or replace it; the agent tries again by itself."
+
+
+class JournalBroken(EdgeError):
+    """The journal's newest records do not verify."""
+
+    code = "journal_broken"
+    what = "The journal does not verify"
+    kept = "The file was left as it is."
+    todo = "Keep the file for an operator, and open a new epoch for this terminal."
+
+
+class JournalForeign(EdgeError):
+    """A journal of another terminal, or of a later epoch than the grant."""
+
+    code = "journal_foreign"
+    what = "The journal does not belong to this terminal and grant"
+    kept = "The file was left as it is."
+    todo = "Check data_dir and the grant in the configuration."
+
+
+class CacheRefused(EdgeError):
+    """The disk did not take a member list or a bundle."""
+
+    code = "cache_refused"
+    what = "A list or bundle could not be stored"
+    kept = "The one before it stays in force."
+    todo = "Free space on the disk; the cloud sends it again."

@@ -1,0 +1,104 @@
+"""What a till or kiosk asks the terminal for, and the answer. Deciding is left to decide."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from edge.errors import BadOrder
+from protocol.money import checked_amount, checked_quantity
+from protocol.record import LINES_MAX
+
+# It stands in the record (Text, 64 characters) and in a URL path.
+OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+# What a top-up may be paid with; stored value cannot buy itself.
+TOP_UP_METHODS = ("cash", "bank_card", "wechat", "alipay")
+
+
+class OrderKind(StrEnum):
+    """What the next card is wanted for."""
+
+    SALE = "sale"  # items, paid from stored value
+    TOP_UP = "top_up"  # amount, paid by method
+    VOID = "void"  # takes back the transaction refers_to
+
+
+class Item(Struct, frozen=True):
+    """A product of the bundle in force."""
+
+    sku: str
+    quantity: int
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """``amount`` in minor units; ``refers_to`` is a tid (16 bytes). Made by the functions below."""
+
+    id: OrderId
+    kind: OrderKind
+    items: tuple[Item, ...] = ()
+    amount: int = 0
+    method: str = ""
+    refers_to: bytes | None = None
+
+
+class AnswerState(StrEnum):
+    """Where an order stands."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """The answer document of an order (msgspec.to_builtins makes it), or of a tap without one.
+
+    Amounts in minor units. ``balance`` and ``points`` are those after it, None when no member is
+    known. ``tid`` in hex; empty, as ``receipt`` and ``epoch``/``seq`` are 0, while no record is.
+    ``code``: why declined or cancelled; ``balance_shown`` for a tap without an order.
+    """
+
+    order: str
+    state: AnswerState
+    code: str = ""
+    tid: str = ""
+    epoch: int = 0
+    seq: int = 0
+    receipt: str = ""
+    total: int = 0
+    earned: int = 0
+    balance: int | None = None
+    points: int | None = None
+    tier: str = ""
+    offline: bool = False
+    bundle: int = 0
+    stages_ms: dict[str, float] = {}
+
+
+def sale(order: str, items: tuple[Item, ...]) -> Order:
+    """Return the order of a sale; BadOrder or BadAmount when it cannot be one."""
+    if not 1 <= len(items) <= LINES_MAX:
+        raise BadOrder(f"a sale has 1 to {LINES_MAX} items")
+    if len({item.sku for item in items}) != len(items):
+        raise BadOrder("a product stands twice; use its quantity")
+    for item in items:
+        checked_quantity(item.quantity)
+    return Order(id=order, kind=OrderKind.SALE, items=items)
+
+
+def top_up(order: str, amount: int, method: str) -> Order:
+    """Return the order of a top-up; BadOrder or BadAmount when it cannot be one."""
+    if checked_amount(amount) == 0:
+        raise BadOrder("a top-up has an amount")
+    if method not in TOP_UP_METHODS:
+        raise BadOrder(f"method is one of {', '.join(TOP_UP_METHODS)}")
+    return Order(id=order, kind=OrderKind.TOP_UP, amount=amount, method=method)
+
+
+def void(order: str, refers_to: bytes) -> Order:
+    """Return the order that takes back the transaction ``refers_to``; BadOrder for a wrong tid."""
+    if len(refers_to) != 16:
+        raise BadOrder("refers_to is the tid of a transaction: 32 hex characters")
+    return Order(id=order, kind=OrderKind.VOID, refers_to=refers_to)
