@@ -34,7 +34,9 @@ FIRST_PORT, PORT_PAIRS = 20_000, 6_000
 
 # The listening socket arrives as standard input and becomes the first descriptor that is passed
 # the way systemd passes it (sd_listen_fds(3)); exec keeps the process number that LISTEN_PID names.
-LAUNCH = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@" 3<&0 </dev/null'
+# It dies with the test process, also when that is killed.
+LAUNCH = """export LISTEN_PID=$$ LISTEN_FDS=1
+exec setpriv --pdeathsig KILL -- "$@" 3<&0 </dev/null"""
 
 
 class Pcscd:
@@ -96,7 +98,7 @@ class Pcscd:
             root = os.geteuid() == 0
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", LAUNCH, "sh", *command, "-c", str(self._folder / "readers")],
-                stdin=listener,
+                stdin=listener.fileno(),
                 stdout=log,
                 stderr=log,
                 user=UNPRIVILEGED if root else None,
