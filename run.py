@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -120,7 +121,7 @@ def run_quietly(what: str, command: list[str]) -> None:
             return
         output.seek(0)
         print(f"{rewind}{what} ... failed\n{output.read().strip()}", flush=True)
-    raise SetupError(f"{what}: it ended with status {process.returncode}, see above.")
+    raise SetupError(f"{what}: ended with status {process.returncode}, as shown above.")
 
 
 @contextmanager
@@ -155,40 +156,30 @@ def create_venv() -> None:
     venv.create(VENV, clear=not usable, with_pip=False, symlinks=True)
 
 
-def pip_install(what: str, *locks: Path) -> None:
-    """Install locked packages; from source only with what is locked as well."""
-    pip = [sys.executable, "-m", "pip", "--python", str(PYTHON), "--disable-pip-version-check"]
-    install = [*pip, "install", "--quiet", "--no-input", "--root-user-action=ignore"]
-    locked = ["--require-hashes", "--use-pep517", "--no-build-isolation"]
-    for lock in locks:
-        last = lock == locks[-1]
-        run_quietly(
-            what if last else f"{what}: build tools",
-            [*install, *locked, "--requirement", str(lock)],
-        )
+def pip_install(what: str, lock: Path) -> None:
+    """Install a lock's packages; those that come as source are built with locked tools alone."""
+    install = [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--quiet"]
+    unattended = ["--no-input", "--disable-pip-version-check", "--root-user-action=ignore"]
+    locked = ["--require-hashes", "--use-pep517", "--no-build-isolation", "--requirement"]
+    run_quietly(what, [*install, *unattended, *locked, str(lock)])
 
 
 def ensure_python_packages(lock: Path, what: str) -> None:
     """Bring the virtual environment to what a lock says; the development lock holds the other."""
-    if is_installed(lock):
-        return
     with alone():
         if is_installed(lock):
             return
-        try:
-            subprocess.run([sys.executable, "-c", "import pip"], check=True, capture_output=True)
-        except subprocess.CalledProcessError:
-            raise SetupError("pip is missing. Type: apt-get install python3-pip") from None
+        if importlib.util.find_spec("pip") is None:
+            raise SetupError("pip is missing. Type: apt-get install python3-pip")
         create_venv()
         UNFINISHED.touch()
         try:
-            pip_install(what, *([lock] if lock == PCSC else [BUILD, lock]))
+            pip_install("Python build tools", BUILD)
+            pip_install(what, lock)
         except SetupError as error:
             UNFINISHED.unlink()  # pip ended by itself and took back what it had begun
-            raise SetupError(
-                f"{error}\nWhat was installed before still works. If the package index was not "
-                "reached, see `python3 -m pip config list` and the proxy, then run this again."
-            ) from None
+            hint = "If no package index answered, see `python3 -m pip config list` and the proxy."
+            raise SetupError(f"{error} {hint} Then run this again.") from None
         for done in {lock, RUNTIME} if lock == DEV else {lock}:
             stamp(done).write_text(fingerprint(done))
         UNFINISHED.unlink()
@@ -209,9 +200,8 @@ def as_root() -> list[str] | None:
     if os.geteuid() == 0:
         return []
     sudo = shutil.which("sudo")
-    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0:  # noqa: PLW1510
-        return [sudo, "-n"]
-    return None
+    may = sudo and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False)
+    return [sudo, "-n"] if sudo and may and may.returncode == 0 else None
 
 
 def ensure_system_packages() -> None:
@@ -233,11 +223,10 @@ def ensure_system_packages() -> None:
 
 def become(*arguments: str) -> NoReturn:
     """Replace this process by the project's Python, so that signals and exit status are its own."""
-    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     sys.stdout.flush()
-    os.execve(
-        PYTHON, [str(PYTHON), *arguments], {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
-    )
+    # -P: the packages are the checkout's, also where the caller's folder has others of that name.
+    os.execve(PYTHON, [str(PYTHON), "-P", *arguments], {**os.environ, "PYTHONPATH": path})
 
 
 def check() -> int:
@@ -262,7 +251,7 @@ def main(command: str, *options: str) -> int:
     if command in ("demo", "up"):
         ensure_python_packages(RUNTIME, "Python packages")
         become("-m", "provisioning", command, *options)
-    if command not in ("test", "check", "bench"):
+    if command not in ("test", "check", "bench") or (command == "check" and options):
         print(USAGE)
         return 0 if command in ("help", "-h", "--help") else 2
     ensure_python_packages(DEV, "Python packages for development")
