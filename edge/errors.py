@@ -90,3 +90,56 @@ class CacheRefused(EdgeError):
     what = "A list or bundle could not be stored"
     kept = "The one before it stays in force."
     todo = "Free space on the disk; the cloud sends it again."
+
+
+class TokenWrong(EdgeError):
+    """A till without the terminal's token."""
+
+    code = "token_wrong"
+    what = "The bearer token is missing or wrong"
+    kept = "Nothing was read or changed."
+    todo = "Send the token of this terminal's configuration in the Authorization header."
+
+
+class ForeignPage(EdgeError):
+    """A request that a page of another origin made, or that names this terminal otherwise."""
+
+    code = "foreign_page"
+    what = "This address serves the terminal's own page alone"
+    kept = "Nothing was read or changed."
+    todo = "Open the page under the address that the terminal's configuration names."
+
+
+class BadBody(EdgeError):
+    """A request whose body, path or query is not what the address takes."""
+
+    code = "bad_body"
+    what = "The request is not what this address takes"
+    kept = "Nothing was booked."
+    todo = "Correct the named place and send it again."
+
+
+class UnknownField(BadBody):
+    """A request with a field that nobody here would read."""
+
+    code = "unknown_field"
+    what = "The request has a field that this address does not know"
+    todo = "Remove the named field, or update the terminal."
+
+
+class UnknownAddress(EdgeError):
+    """A path or method that is not served."""
+
+    code = "unknown_address"
+    what = "There is nothing under this address and method"
+    kept = "Nothing was changed."
+    todo = "Check the address."
+
+
+class TooManyPages(EdgeError):
+    """More live pages than a terminal has screens for."""
+
+    code = "too_many_pages"
+    what = "Too many pages of this terminal are open"
+    kept = "The pages that are open go on."
+    todo = "Close one and reload."
