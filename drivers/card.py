@@ -28,7 +28,7 @@ class CardIdentity:
     counter: int | None = None
     balance_before: int | None = None
     balance_after: int | None = None
-    proof: bytes | None = None
+    proof: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,7 @@ class Card(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     counter: Count | None = None
     balance_before: SignedAmount | None = None
     balance_after: SignedAmount | None = None
-    proof: Annotated[bytes, Meta(max_length=256)] | None = None
+    proof: Annotated[bytes, Meta(max_length=256)] = b""
 
 
 class Line(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
