@@ -1,0 +1,1 @@
+"""The technician's side: certificates, brokers, enrolment, member cards, and the demo."""

@@ -1,0 +1,70 @@
+"""Mosquitto as the MQTT broker: Debian's, for production on one host.
+
+It identifies a client by its certificate's common name. Publishing what is not allowed is
+acknowledged and dropped, and so is a subscription: the rule is applied when a message is delivered.
+"""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+from pathlib import Path
+
+from provisioning.authority import CLOUD
+from provisioning.brokers.port import IN_FLIGHT_MAX, PACKET_BYTES_MAX, BrokerKind, BrokerSettings
+from provisioning.errors import BrokerMissing
+from provisioning.vault import private_folder, write_private
+
+# Debian keeps it where the PATH of ordinary users does not look.
+_USUAL = Path("/usr/sbin/mosquitto")
+
+
+def configure(settings: BrokerSettings) -> list[str]:
+    """Write mosquitto.conf and its access list; return the command that serves it."""
+    program = shutil.which("mosquitto") or (str(_USUAL) if _USUAL.exists() else None)
+    if not program:
+        raise BrokerMissing("apt-get install mosquitto")
+    folder = private_folder(settings.folder)
+    store = private_folder(folder / "store")
+    acl = write_private(folder / "acl", _access(settings.tenant))
+    file = write_private(folder / "mosquitto.conf", _configuration(settings, acl, store))
+    return [program, "-c", str(file)]
+
+
+def _configuration(settings: BrokerSettings, acl: Path, store: Path) -> str:
+    # The value runs to the end of the line, comments included; so no line has one.
+    return f"""\
+user {getpass.getuser()}
+per_listener_settings false
+listener {settings.port} {settings.host}
+cafile {settings.server.ca}
+certfile {settings.server.certificate}
+keyfile {settings.server.key}
+require_certificate true
+use_identity_as_username true
+allow_anonymous false
+acl_file {acl}
+max_inflight_messages {IN_FLIGHT_MAX}
+max_queued_messages 1000000
+max_queued_bytes 536870912
+max_packet_size {PACKET_BYTES_MAX}
+persistence true
+persistence_location {store}/
+autosave_interval 30
+persistent_client_expiration 30d
+log_dest stdout
+"""
+
+
+def _access(tenant: str) -> str:
+    return f"""\
+user {CLOUD}
+topic read tl/v1/{tenant}/+/+/up/#
+topic write tl/v1/{tenant}/+/+/down/#
+
+pattern write tl/v1/{tenant}/+/%u/up/#
+pattern read tl/v1/{tenant}/+/%u/down/#
+"""
+
+
+BROKER = BrokerKind("mosquitto", configure)

@@ -1,0 +1,105 @@
+"""What can go wrong at the provisioning station."""
+
+from __future__ import annotations
+
+from protocol.errors import ProductError
+
+
+class ProvisioningError(ProductError):
+    """A step of setting up a site failed. Never raised itself."""
+
+    code = "provisioning"
+
+
+class AuthorityThere(ProvisioningError):
+    """A folder that holds an authority already."""
+
+    code = "authority_there"
+    what = "There is an authority in this folder already"
+    kept = "Its keys were not touched."
+    todo = "Use it, or name another folder."
+
+
+class AuthorityMissing(ProvisioningError):
+    """A folder without an authority, or with half of one."""
+
+    code = "authority_missing"
+    what = "There is no whole authority in this folder"
+    kept = "Nothing was changed."
+    todo = "Run `authority init`, or name the right folder; restore a missing key from its backup."
+
+
+class BadRequest(ProvisioningError):
+    """A certificate request that is not what was asked for."""
+
+    code = "bad_certificate_request"
+    what = "A certificate request cannot be signed"
+    kept = "No certificate was issued."
+    todo = "Make the request again on the terminal it is for."
+
+
+class TerminalThere(ProvisioningError):
+    """A terminal id whose folder is in use."""
+
+    code = "terminal_there"
+    what = "This folder holds an enrolled terminal already"
+    kept = "Its keys and its journal were not touched."
+    todo = "Name an empty folder."
+
+
+class BrokerMissing(ProvisioningError):
+    """A broker program that is not installed."""
+
+    code = "broker_missing"
+    what = "The MQTT broker is not installed here"
+    kept = "Nothing was started."
+    todo = "Install it, or choose the other broker."
+
+
+class DidNotStart(ProvisioningError):
+    """A program that ended, or that was not ready in time."""
+
+    code = "did_not_start"
+    what = "A program did not become ready"
+    kept = "What it had stored is kept in its folder."
+    todo = "Read the end of its log."
+
+
+class CloudUnreachable(ProvisioningError):
+    """The cloud does not answer at all."""
+
+    code = "cloud_unreachable"
+    what = "The cloud does not answer"
+    kept = "The step was not done, or it was done and can be repeated."
+    todo = "Check the address and that the cloud runs, then run the same command again."
+
+
+class CloudRefused(ProvisioningError):
+    """The cloud answered with an error; its own code stands in the detail."""
+
+    code = "cloud_refused"
+    what = "The cloud refused"
+    kept = "Nothing was changed there."
+    todo = "Follow what the cloud says."
+
+    def __init__(self, status: int, reason: str, detail: str = "") -> None:
+        super().__init__(f"{status} {reason} {detail}".strip())
+        self.status, self.reason = status, reason
+
+
+class NoCard(ProvisioningError):
+    """No card was presented in time."""
+
+    code = "no_card"
+    what = "No card was presented"
+    kept = "Nothing was written."
+    todo = "Put the card on the reader and run the command again."
+
+
+class CardRegisteredOtherwise(ProvisioningError):
+    """The cloud knows this card as another member's."""
+
+    code = "card_of_another_member"
+    what = "This card belongs to another member already"
+    kept = "The card and its registration were not changed."
+    todo = "Take another card, or cancel this one in the console first."
