@@ -1,0 +1,1 @@
+"""Terminals: who they are, what they were granted, what they say of themselves."""

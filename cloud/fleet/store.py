@@ -1,0 +1,179 @@
+"""Terminals, epochs and commands in the database. Chains grow in storage.unit_of_work."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Row, Select, and_, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from cloud.errors import TerminalExists, TerminalRevoked, UnknownTerminal
+from cloud.fleet.model import Enrolment, Terminal
+from cloud.storage.schema import commands, epochs, terminals
+from protocol.codec import decode, encode
+from protocol.command import Command, CommandDone
+from protocol.shadow import Reported
+from protocol.status import Status
+from protocol.watermark import Standing
+
+DEFAULT_STATUS_EVERY_S = 30
+
+
+def enrol(connection: Connection, new: Enrolment) -> None:
+    """Add a terminal with its first epoch; TerminalExists when the id is taken."""
+    try:
+        connection.execute(
+            insert(terminals).values(
+                terminal=new.terminal,
+                site=new.site,
+                standing=Standing.ACTIVE,
+                epoch=new.epoch,
+                enrolled_ms=new.granted_ms,
+                heard_ms=0,
+                online=0,
+                revision=1,
+                status_every_s=DEFAULT_STATUS_EVERY_S,
+            )
+        )
+    except IntegrityError as error:
+        raise TerminalExists(new.terminal) from error
+    _add_epoch(connection, new)
+
+
+def open_epoch(connection: Connection, new: Enrolment) -> None:
+    """Add the next epoch (``new.epoch`` = the terminal's epoch + 1); a fork ends with it."""
+    found = terminal(connection, new.terminal)
+    if found.standing is Standing.DRAIN_ONLY:
+        raise TerminalRevoked(new.terminal)
+    connection.execute(
+        update(terminals)
+        .where(terminals.c.terminal == new.terminal)
+        .values(epoch=new.epoch, standing=Standing.ACTIVE)
+    )
+    _add_epoch(connection, new)
+
+
+def set_standing(connection: Connection, terminal: str, standing: Standing) -> None:
+    """Set what the terminal is granted; UnknownTerminal when there is none."""
+    changed = connection.execute(
+        update(terminals).where(terminals.c.terminal == terminal).values(standing=standing)
+    )
+    if not changed.rowcount:
+        raise UnknownTerminal(terminal[:40])
+
+
+def terminal(connection: Connection, terminal: str) -> Terminal:
+    """One terminal; UnknownTerminal when there is none."""
+    row = connection.execute(_terminals().where(terminals.c.terminal == terminal)).one_or_none()
+    if row is None:
+        raise UnknownTerminal(terminal[:40])
+    return _terminal(row)
+
+
+def all_terminals(connection: Connection) -> list[Terminal]:
+    """Every terminal in the order of ids."""
+    return [_terminal(row) for row in connection.execute(_terminals())]
+
+
+def grant_data(connection: Connection, terminal: str, epoch: int) -> bytes:
+    """The signed bytes of a grant; UnknownTerminal when it was not given."""
+    data: bytes | None = connection.execute(
+        select(epochs.c.grant_data).where(epochs.c.terminal == terminal, epochs.c.epoch == epoch)
+    ).scalar()
+    if data is None:
+        raise UnknownTerminal(f"{terminal[:40]}, epoch {epoch}")
+    return data
+
+
+def hear_status(connection: Connection, terminal: str, status: Status, now_ms: int) -> None:
+    """Keep what a terminal says; the death of a session that is not the newest is ignored."""
+    known = connection.execute(
+        select(terminals.c.status).where(terminals.c.terminal == terminal)
+    ).scalar()
+    if not status.online and known is not None and decode(known, Status).session != status.session:
+        return
+    connection.execute(
+        update(terminals)
+        .where(terminals.c.terminal == terminal)
+        .values(status=encode(status), online=int(status.online), heard_ms=now_ms)
+    )
+
+
+def hear_reported(connection: Connection, terminal: str, reported: Reported, now_ms: int) -> None:
+    """Keep which bundle and list a terminal has."""
+    connection.execute(
+        update(terminals)
+        .where(terminals.c.terminal == terminal)
+        .values(reported=encode(reported), heard_ms=now_ms)
+    )
+
+
+def add_command(connection: Connection, command: Command, data: bytes, now_ms: int) -> None:
+    """Keep a command with its signed bytes ``data``."""
+    connection.execute(
+        insert(commands).values(
+            id=command.id,
+            terminal=command.terminal,
+            verb=command.verb.value,
+            operator=command.operator,
+            issued_ms=now_ms,
+            not_after_ms=command.not_after_ms,
+            data=data,
+            code="",
+            done_ms=0,
+        )
+    )
+
+
+def finish_command(connection: Connection, terminal: str, done: CommandDone, now_ms: int) -> None:
+    """Keep a terminal's answer; another terminal's command is left alone."""
+    connection.execute(
+        update(commands)
+        .where(commands.c.id == done.id, commands.c.terminal == terminal, commands.c.code == "")
+        .values(code=done.code, done_ms=now_ms)
+    )
+
+
+def _add_epoch(connection: Connection, new: Enrolment) -> None:
+    connection.execute(
+        insert(epochs).values(
+            terminal=new.terminal,
+            epoch=new.epoch,
+            algorithm=new.algorithm,
+            public_key=new.public_key,
+            grant_data=new.grant_data,
+            granted_ms=new.granted_ms,
+            upto_seq=0,
+            head_hash=new.head_hash,
+            quarantined=0,
+        )
+    )
+
+
+def _terminals() -> Select[tuple[object, ...]]:
+    newest = and_(epochs.c.terminal == terminals.c.terminal, epochs.c.epoch == terminals.c.epoch)
+    chain = (epochs.c.upto_seq, epochs.c.head_hash, epochs.c.quarantined)
+    return (
+        select(terminals, *chain)
+        .select_from(terminals.join(epochs, newest))
+        .order_by(terminals.c.terminal)
+    )
+
+
+def _terminal(row: Row[tuple[object, ...]]) -> Terminal:
+    values = row._mapping  # noqa: SLF001  (SQLAlchemy's public name of a row's mapping)
+    status, reported = values["status"], values["reported"]
+    return Terminal(
+        terminal=values["terminal"],
+        site=values["site"],
+        standing=Standing(values["standing"]),
+        epoch=values["epoch"],
+        upto_seq=values["upto_seq"],
+        head_hash=values["head_hash"],
+        quarantined=values["quarantined"],
+        enrolled_ms=values["enrolled_ms"],
+        heard_ms=values["heard_ms"],
+        online=bool(values["online"]),
+        status=None if status is None else decode(status, Status),
+        reported=None if reported is None else decode(reported, Reported),
+        revision=values["revision"],
+        status_every_s=values["status_every_s"],
+    )

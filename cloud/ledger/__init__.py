@@ -1,0 +1,1 @@
+"""The books: what a record becomes, and how anybody can check it."""

@@ -1,0 +1,1 @@
+"""Members, their cards, and the feed of both to the terminals."""

@@ -1,0 +1,1 @@
+"""Price and rule bundles: written, checked, signed, kept."""

@@ -1,0 +1,112 @@
+"""Opens the database and gives transactions: many readers, one writer at a time.
+
+SQLite: WAL with synchronous=FULL, so that a committed row survives a power cut. PostgreSQL: the
+server's defaults (fsync and synchronous_commit on). What is read and written is left to others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+
+from cloud.errors import BadConfig, StorageDown
+
+# A writer waits for another one at most this long, in ms: longer than any batch, shorter than a
+# person's patience.
+BUSY_MS = 10_000
+# Dirty pages are copied back into the file after this many (16 MB of 4 KiB pages).
+CHECKPOINT_PAGES = 4_000
+CACHE_KIB = 65_536
+# Any number that no other program takes for its advisory locks.
+WRITER_LOCK = 0x7461706C
+
+
+class Database:
+    """One database. ``kind`` is ``sqlite`` or ``postgresql``; every transaction ends in `with`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.kind = engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view; nothing can be written. StorageDown when it does not answer."""
+        with _named_failures(), self.engine.connect() as connection:
+            if self.kind == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.exec_driver_sql(
+                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+                )
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """The one writer: commits at the end, takes everything back on an exception.
+
+        Writers follow one another, so what was read here is true until the commit, and versions
+        that count up become visible in their order.
+        """
+        with _named_failures(), self.engine.connect() as connection:
+            if self.kind == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (WRITER_LOCK,))
+            yield connection
+            connection.commit()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def open_database(url: str, folder: Path | None = None) -> Database:
+    """Open ``url``: ``sqlite:///file`` (relative to ``folder``) or ``postgresql+psycopg://...``.
+
+    BadConfig for any other; the server is not asked yet.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise BadConfig("database is not a URL") from error
+    if parsed.drivername == "sqlite" and parsed.database:
+        path = (folder or Path()) / parsed.database
+        path.parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            parsed.set(database=str(path)), connect_args={"timeout": BUSY_MS / 1000}
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        return Database(engine)
+    if parsed.drivername == "postgresql+psycopg":
+        return Database(create_engine(parsed, pool_pre_ping=True))
+    raise BadConfig("database must be sqlite:///file or postgresql+psycopg://user@host/name")
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where the code says so
+    for pragma in (
+        f"busy_timeout = {BUSY_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"cache_size = -{CACHE_KIB}",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise StorageDown(_first_line(error)) from error
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).splitlines()[0][:200] if error.orig else type(error).__name__

@@ -1,0 +1,82 @@
+"""Rows that the ledger's pure core and the database exchange, as plain values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cloud.storage.schema import SEQ_BITS
+from protocol.chain import Head
+from protocol.watermark import Standing
+
+
+class Chain(NamedTuple):
+    """A terminal's records of one epoch: its key, and up to where the ledger has them."""
+
+    chain: int
+    terminal: str
+    site: str
+    epoch: int
+    algorithm: int
+    public_key: bytes
+    head: Head
+    quarantined: int
+    standing: Standing
+    newest_epoch: int
+
+
+class RecordRow(NamedTuple):
+    """One record of a chain, in the order of the table's columns."""
+
+    place: int
+    tid: bytes
+    hash: bytes
+    data: bytes
+    kind: int
+    state: str
+    audit: str
+    gap: int
+    member: str | None
+    occurred_ms: int
+    received_ms: int
+
+
+class EntryRow(NamedTuple):
+    """One leg of a record's posting."""
+
+    place: int
+    line: int
+    account: str
+    unit: str
+    amount: int
+
+
+class QuarantineRow(NamedTuple):
+    """Signed bytes that are kept apart."""
+
+    terminal: str
+    epoch: int
+    seq: int
+    hash: bytes
+    data: bytes
+    reason: str
+    received_ms: int
+
+
+class Stored(NamedTuple):
+    """A posted record as the fold needs it again."""
+
+    data: bytes
+    gap: int
+
+
+POSTED, NOTED, QUARANTINED = "posted", "noted", "quarantined"
+
+
+def place_of(chain: int, seq: int) -> int:
+    """Primary key of a record: records of one chain lie together, in order."""
+    return chain << SEQ_BITS | seq
+
+
+def seq_of(place: int) -> int:
+    """The ``seq`` in a place."""
+    return place & ((1 << SEQ_BITS) - 1)
