@@ -1,0 +1,200 @@
+"""Puts routers together into one application: errors, headers, limits, health and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from cloud.http.errors import (
+    BadField,
+    BadJson,
+    BodyTooLarge,
+    Internal,
+    NoSuchPage,
+    NotReady,
+    UnknownField,
+    WrongMethod,
+    document,
+    responses,
+    status_of,
+)
+from cloud.http.identity import Guard, Permission, needs
+from protocol.errors import ProductError
+
+# The largest body is a bundle of some thousand products; a batch of records never comes this way.
+BODY_BYTES_MAX = 1024 * 1024
+# Nothing of ours is loaded from elsewhere, and no page carries a script or style in itself.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'; object-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "Cache-Control": "no-store",
+}
+DESCRIPTION = """\
+Membership on NFC, IC and e-cards. Every request carries `Authorization: Bearer TOKEN`; what each
+role may do stands at each request. Amounts are minor units (fen, cents), times are UTC.
+
+Every error is `{"code", "what", "kept", "todo", "detail"}`: compare `code`, show the rest.
+A POST may carry `Idempotency-Key`: sent again with the same key and body it gets the first answer.
+"""
+
+ErrorPage = Callable[[Request, ProductError], Response]
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the application is made of.
+
+    ``readiness`` tells for each part that the cloud needs whether it is there. ``error_page``
+    renders an error for a person, for addresses below ``pages``.
+    """
+
+    guard: Guard
+    routers: Sequence[APIRouter]
+    static: Mapping[str, ASGIApp] = field(default_factory=dict)
+    readiness: Callable[[], Mapping[str, bool]]
+    registry: CollectorRegistry
+    version: str
+    pages: str
+    error_page: ErrorPage
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """Return the application; the same parts may serve several."""
+    app = FastAPI(
+        title="tapledger",
+        version=parts.version,
+        description=DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=BODY_BYTES_MAX,
+    )
+    for router in (*parts.routers, _health(parts), _openapi(parts, app)):
+        app.include_router(router)
+    for path, files in parts.static.items():
+        app.mount(path, files)
+    _handle_errors(app, parts)
+    app.middleware("http")(_with_headers)
+    return app
+
+
+def _health(parts: Parts) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", summary="Whether the program runs")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz", summary="Whether every part is there", responses=responses(NotReady))
+    def readyz() -> dict[str, bool]:
+        found = dict(parts.readiness())
+        if not all(found.values()):
+            raise NotReady(", ".join(sorted(name for name, there in found.items() if not there)))
+        return found
+
+    @router.get(
+        "/metrics",
+        summary="Figures for Prometheus",
+        description="Open on loopback; from elsewhere and behind a proxy it does not exist.",
+        response_class=PlainTextResponse,
+    )
+    def metrics(request: Request) -> Response:
+        if not _is_local(request):
+            raise NoSuchPage
+        return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _is_local(request: Request) -> bool:
+    forwarded = {"forwarded", "x-forwarded-for", "x-real-ip"} & set(request.headers)
+    host = request.client.host if request.client else ""
+    return not forwarded and bool(host) and ip_address(host).is_loopback
+
+
+def _openapi(parts: Parts, app: FastAPI) -> APIRouter:
+    router = parts.guard.router("documentation")
+
+    @router.get(
+        "/openapi.json",
+        summary="This description",
+        openapi_extra=needs(Permission.FLEET),
+        response_class=JSONResponse,
+    )
+    def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    return router
+
+
+def _handle_errors(app: FastAPI, parts: Parts) -> None:
+    def answer(request: Request, error: ProductError) -> Response:
+        if request.url.path.startswith(parts.pages):
+            return parts.error_page(request, error)
+        headers = {"WWW-Authenticate": "Bearer"} if error.code == "not_authenticated" else None
+        return JSONResponse(document(error), status_of(error), headers=headers)
+
+    def product(request: Request, error: Exception) -> Response:
+        known = error if isinstance(error, ProductError) else Internal()
+        if status_of(known) >= 500:
+            log.error("request_failed", path=request.url.path, code=known.code, exc_info=error)
+        return answer(request, known)
+
+    def invalid(request: Request, error: Exception) -> Response:
+        return answer(request, _named(error))
+
+    def http(request: Request, error: Exception) -> Response:
+        return answer(request, _of_status(error))
+
+    app.add_exception_handler(ProductError, product)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, product)
+
+
+def _named(error: Exception) -> ProductError:
+    """The first fault that pydantic found; the value itself is not repeated."""
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    fault = faults[0] if faults else {"type": "", "loc": (), "msg": ""}
+    place = ".".join(str(step) for step in fault["loc"])
+    if fault["type"] == "json_invalid":
+        return BadJson(place)
+    if fault["type"] == "extra_forbidden":
+        return UnknownField(place)
+    return BadField(f"{place}: {fault['msg']}"[:300])
+
+
+def _of_status(error: Exception) -> ProductError:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    kinds: dict[int, type[ProductError]] = {
+        400: BadJson,
+        404: NoSuchPage,
+        405: WrongMethod,
+        413: BodyTooLarge,
+    }
+    return kinds.get(status, Internal)()
+
+
+async def _with_headers(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    response = await call_next(request)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

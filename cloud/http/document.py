@@ -1,0 +1,75 @@
+"""What JSON documents of the API are made of: strict bodies, bytes as text, times and pages."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from protocol.errors import Malformed
+from protocol.identifiers import check_level
+
+# One answer stays small enough for a slow line; `next` leads on.
+PAGE_MAX = 500
+PAGE_DEFAULT = 100
+
+
+class Body(BaseModel):
+    """What a caller sends: an unknown field is refused, a type is never guessed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Document(BaseModel):
+    """What the API answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _level(text: str) -> str:
+    try:
+        return check_level(text)
+    except Malformed as error:
+        raise ValueError(error.detail) from error
+
+
+def _from_hex(value: object) -> bytes:
+    try:
+        return binascii.unhexlify(value if isinstance(value, str) else "?")
+    except ValueError as error:
+        raise ValueError("must be hex characters, two for each byte") from error
+
+
+Level = Annotated[
+    str,
+    AfterValidator(_level),
+    Field(description="1 to 40 of a-z, 0-9 and inner hyphens.", examples=["t-0001"]),
+]
+HexBytes = Annotated[
+    bytes, BeforeValidator(_from_hex, json_schema_input_type=str), Field(strict=False)
+]
+Milliseconds = Annotated[int, Field(ge=0, lt=1 << 48, description="UTC, ms since 1970.")]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="At most so many.")]
+TerminalPath = Annotated[
+    str, Path(description="The terminal's id.", examples=["t-0001"], max_length=40)
+]
+MemberPath = Annotated[
+    str, Path(description="The member's id.", examples=["m-000001"], max_length=40)
+]
+
+
+def base64_text(data: bytes) -> str:
+    """Bytes as they stand in JSON when they are more than an identifier."""
+    return b64encode(data).decode()
+
+
+def moment_text(wall_ms: int) -> str | None:
+    """RFC 3339 in UTC; None for 0, which means never."""
+    if not wall_ms:
+        return None
+    moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
