@@ -15,6 +15,10 @@ class VirtualCard(Protocol):
         """Answer to reset, complete with TCK where one is due."""
 
     @property
+    def historical(self) -> bytes:
+        """Historical bytes (ISO/IEC 7816-4, 12.1.1), at most 15: the ATR's, and the ATS's too."""
+
+    @property
     def uid(self) -> bytes:
         """Type A identifier, seven bytes."""
 

@@ -10,7 +10,7 @@ FRAME_SIZES = (16, 24, 32, 40, 48, 64, 96, 128, 256)
 FRAME_OVERHEAD = 3
 """PCB and two CRC bytes: what a frame has besides its information field."""
 
-ATS = bytes.fromhex("067880A10080")
+ATS_PARAMETERS = bytes.fromhex("7880A100")
 """FSCI 8 (256 bytes); 106 kbit/s; FWI 10 (309 ms, time for a signature); no CID, no NAD."""
 
 LONGEST_APDU = 4 + 3 + 65535 + 2
@@ -22,13 +22,18 @@ _CHAINING = 0x10
 class IsoDepCard:
     """Frames in, frames out, without CRC; None is silence, a card's answer to the unknown.
 
-    `exchange` runs a command APDU (None: the card stays silent), `reset` is called at activation.
+    `exchange` runs a command APDU (None: the card stays silent), `reset` is called at activation,
+    `historical` is what the card says of itself in its ATS.
     """
 
     def __init__(
-        self, exchange: Callable[[bytes], bytes | None], reset: Callable[[], None]
+        self,
+        exchange: Callable[[bytes], bytes | None],
+        reset: Callable[[], None],
+        historical: bytes,
     ) -> None:
         self._exchange, self._reset = exchange, reset
+        self._ats = bytes([1 + len(ATS_PARAMETERS + historical)]) + ATS_PARAMETERS + historical
         self._active = False
         self.power_off()
 
@@ -65,7 +70,7 @@ class IsoDepCard:
         self._reset()
         self._active = True
         self._piece = FRAME_SIZES[min(fsdi, len(FRAME_SIZES) - 1)] - FRAME_OVERHEAD
-        return ATS
+        return self._ats
 
     def _information(self, pcb: int, data: bytes) -> bytes | None:
         self._number ^= 1

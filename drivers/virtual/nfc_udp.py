@@ -61,7 +61,9 @@ class NfcUdpCarrier:
 
     def insert(self, card: VirtualCard) -> None:
         """Lay a card on the reader."""
-        iso_dep = IsoDepCard(lambda apdu: self.faults.exchange(card, apdu), card.reset)
+        iso_dep = IsoDepCard(
+            lambda apdu: self.faults.exchange(card, apdu), card.reset, card.historical
+        )
         self._card = TypeACard(card.uid, iso_dep)
 
     def remove(self) -> None:

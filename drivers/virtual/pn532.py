@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from drivers.virtual.faults import CardLeft, Faults, VirtualCard
-from drivers.virtual.iso_dep import ATS, IsoDepCard
+from drivers.virtual.iso_dep import IsoDepCard
 from drivers.virtual.pn532_frames import ACK, ERROR_FRAME, HostFrames, response_frame
 
 LONGEST_READ = 4096
@@ -25,6 +25,7 @@ TIMEOUT = b"\x01"
 _FIFO_DATA = 0x6339
 _SENS_REQ = 0x26
 _AUTOMATIC_RATS = 0x10
+_RATS = b"\xe0\x80"
 
 
 class Line(Enum):
@@ -67,7 +68,8 @@ class Pn532Chip:
             self._card = None
             return
         faults = self._faults
-        self._card = card, IsoDepCard(lambda apdu: faults.exchange(card, apdu), card.reset)
+        iso_dep = IsoDepCard(lambda apdu: faults.exchange(card, apdu), card.reset, card.historical)
+        self._card = card, iso_dep
 
     def run(self, body: bytes) -> bytes | None:
         """Run one command: body = command code and data."""
@@ -109,8 +111,7 @@ class Pn532Chip:
         iso_dep.power_off()
         answer = bytes.fromhex("0101034420") + bytes([len(card.uid)]) + card.uid
         if self._parameters & _AUTOMATIC_RATS:
-            iso_dep.receive(b"\xe0\x80")
-            answer += ATS
+            answer += iso_dep.receive(_RATS) or b""
         return answer
 
     def _thru(self, data: bytes, exchange: Callable[[bytes], bytes | None]) -> bytes:

@@ -22,7 +22,7 @@ from drivers.virtual.transmission import CHAINED, Answer, Handler, Transmission
 
 AID = bytes.fromhex("F05441504C454447455201")
 PROOF_LABEL = b"tapledger/card/1"
-HISTORICAL_BYTES = b"TAPLEDGER"
+NAME = b"TAPLEDGER"
 CREDENTIAL_SFI = 1
 
 FILE_CAPACITY = 2048
@@ -46,7 +46,8 @@ class CpuCard:
     ) -> None:
         self.state, self._draw = state, draw
         self._transmission = Transmission(FILE_CAPACITY, t0=t0)
-        self.atr, self.uid = _atr(t0=t0), _uid(state.serial)
+        self.historical = _historical(t0=t0)
+        self.atr, self.uid = _atr(self.historical, t0=t0), _uid(state.serial)
         self._key = _load_key(state.signing_key) if state.signing_key else None
         self._handlers: dict[int, Handler] = {
             0x24: self._change_reference_data,
@@ -90,7 +91,7 @@ class CpuCard:
         return handler
 
     def _select(self, command: Command) -> Answer:
-        _require_parameters(command, 0x0400)
+        _require(command, 0x0400, len(command.data))
         if command.data != AID:
             raise Refused(0x6A82)
         self._deselect()
@@ -105,8 +106,7 @@ class CpuCard:
         self._file_is_current = False
 
     def _read_binary(self, command: Command) -> Answer:
-        _require_length(command, 0)
-        if command.ne is None:
+        if command.data or command.ne is None:
             raise Refused(0x6700)
         offset = self._offset(command)
         data = self.state.file[offset : offset + command.ne]
@@ -139,8 +139,7 @@ class CpuCard:
         return offset
 
     def _internal_authenticate(self, command: Command) -> Answer:
-        _require_parameters(command, 0)
-        _require_length(command, 16)
+        _require(command, 0x0000, 16)
         self._transmission.require_le(command, 68)
         if self._key is None or self.state.counter == LAST_COUNTER:
             raise Refused(0x6985)
@@ -151,15 +150,13 @@ class CpuCard:
         return counter + r.to_bytes(32, "big") + s.to_bytes(32, "big"), 0x9000
 
     def _get_challenge(self, command: Command) -> Answer:
-        _require_parameters(command, 0)
-        _require_length(command, 0)
+        _require(command, 0x0000, 0)
         self._transmission.require_le(command, 16)
         self._challenge = self._draw(16)
         return self._challenge, 0x9000
 
     def _external_authenticate(self, command: Command) -> Answer:
-        _require_parameters(command, 0x0001)
-        _require_length(command, 16)
+        _require(command, 0x0001, 16)
         if not self.state.admin_tries:
             raise Refused(0x6983)
         challenge, self._challenge, self._admin = self._challenge, None, False
@@ -175,8 +172,7 @@ class CpuCard:
         return b"", 0x9000
 
     def _generate_key_pair(self, command: Command) -> Answer:
-        _require_parameters(command, 0x8000)
-        _require_length(command, 0)
+        _require(command, 0x8000, 0)
         self._require_admin()
         self._transmission.require_le(command, 70)
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -191,8 +187,7 @@ class CpuCard:
         return b"\x7f" + _tlv(0x49, _tlv(0x86, point)), 0x9000
 
     def _change_reference_data(self, command: Command) -> Answer:
-        _require_parameters(command, 0x0101)
-        _require_length(command, 24)
+        _require(command, 0x0101, 24)
         self._require_admin()
         try:
             self.state.admin_key = aes_key_unwrap(self.state.admin_key, command.data)
@@ -201,8 +196,7 @@ class CpuCard:
         return b"", 0x9000
 
     def _activate_file(self, command: Command) -> Answer:
-        _require_parameters(command, 0)
-        _require_length(command, 0)
+        _require(command, 0x0000, 0)
         self._require_admin()
         if self._key is None or not self.state.file:
             raise Refused(0x6985)
@@ -214,12 +208,9 @@ class CpuCard:
             raise Refused(0x6982)
 
 
-def _require_parameters(command: Command, p1p2: int) -> None:
+def _require(command: Command, p1p2: int, length: int) -> None:
     if command.p1p2 != p1p2:
         raise Refused(0x6A86)
-
-
-def _require_length(command: Command, length: int) -> None:
     if len(command.data) != length:
         raise Refused(0x6700)
 
@@ -235,12 +226,17 @@ def _load_key(stored: bytes) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _atr(*, t0: bool) -> bytes:
+def _historical(*, t0: bool) -> bytes:
+    """COMPACT-TLV (ISO/IEC 7816-4, 12.1.1): selection by full name, chaining, extended length."""
+    capabilities = bytes([0x80, 0x21, 0x80 if t0 else 0xC0])
+    return b"\x80\x73" + capabilities + bytes([0x50 | len(NAME)]) + NAME
+
+
+def _atr(historical: bytes, *, t0: bool) -> bytes:
     """Answer to reset (ISO/IEC 7816-3, 8.2): T=0 alone needs no TCK; T=0 and T=1 do."""
-    count = len(HISTORICAL_BYTES)
     if t0:
-        return bytes([0x3B, count]) + HISTORICAL_BYTES
-    checked = bytes([0x80 | count, 0x80, 0x01]) + HISTORICAL_BYTES
+        return bytes([0x3B, len(historical)]) + historical
+    checked = bytes([0x80 | len(historical), 0x80, 0x01]) + historical
     return b"\x3b" + checked + bytes([reduce(xor, checked)])
 
 

@@ -57,8 +57,8 @@ def verify(point: bytes, nonce: bytes, answer: bytes) -> int:
 
 
 def test_the_answer_to_reset_checks_out() -> None:
-    assert blank_card().atr.hex() == "3b8980015441504c454447455250"
-    assert blank_card(t0=True).atr.hex() == "3b095441504c4544474552"
+    assert blank_card().atr.hex() == "3b8f800180738021c0595441504c45444745529d"
+    assert blank_card(t0=True).atr.hex() == "3b0f8073802180595441504c4544474552"
 
 
 def test_uids_are_seven_bytes_fixed_and_differ() -> None:
