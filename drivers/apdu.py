@@ -66,7 +66,8 @@ class CommandApdu:
         header = (self.cla, self.ins, self.p1, self.p2)
         if not all(0 <= value <= 0xFF for value in header):
             raise ValueError("CLA, INS, P1 and P2 are bytes")
-        if len(self.data) > EXTENDED_LC_MAX or not 1 <= (self.ne or 1) <= EXTENDED_NE_MAX:
+        ne = 1 if self.ne is None else self.ne
+        if len(self.data) > EXTENDED_LC_MAX or not 1 <= ne <= EXTENDED_NE_MAX:
             raise ValueError("data or Ne is longer than a command can say")
 
     @property

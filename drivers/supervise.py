@@ -17,7 +17,7 @@ from drivers.identify import Examiner
 from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings
 
 # How long one wait for a card or for its removal lasts before the thread looks whether to stop.
-SLICE_S = 0.5
+SLICE_S = 0.25
 # A stop waits for one exchange with a card and for the device to be given back.
 STOP_S = 10.0
 
@@ -79,6 +79,7 @@ class Supervisor:
         self._back_off = back_off or BackOff()
         self._stop = threading.Event()
         self._failures = 0
+        self._told = ""
         self._thread = threading.Thread(target=self._run, name=f"reader {kind.name}", daemon=True)
         self.health = Health.OPENING
         self.turned_at = examiner.now()
@@ -96,20 +97,26 @@ class Supervisor:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._use_reader()
-            except (ReaderLost, ReaderRefused) as problem:
-                self._lose(problem)
-            except Exception as error:  # a thread that ends is a kiosk that is dead
-                _log.exception("the reader's thread failed and goes on")
-                self._lose(ReaderLost(f"{type(error).__name__} in the reader's thread"))
+                self._use_reader_until_lost()
+            except Exception:  # noqa: BLE001 - a thread that ended would be a kiosk that is dead
+                _log.exception("the thread of reader '%s' failed and goes on", self._kind.name)
+                self._pause()
         self.health = Health.STOPPED
 
-    def _lose(self, problem: DriverError) -> None:
-        """Tell of an outage once, then wait before the next attempt."""
+    def _use_reader_until_lost(self) -> None:
+        """Serve the reader; tell of its outage once, however many attempts that takes."""
+        try:
+            self._use_reader()
+        except (ReaderLost, ReaderRefused) as problem:
+            if self._told != problem.code:
+                self._told = problem.code
+                self._listener.on_problem(problem)
+            self._pause()
+
+    def _pause(self) -> None:
+        """Wait before the next attempt."""
         self.health = Health.LOST
         self._failures += 1
-        if self._failures == 1:
-            self._listener.on_problem(problem)
         self._turn()
         self._stop.wait(self._back_off.delay_s(self._failures))
 
@@ -121,7 +128,7 @@ class Supervisor:
             while not self._stop.is_set():
                 self.health = Health.READY
                 presented = reader.wait_for_card(SLICE_S)
-                self._failures = 0
+                self._failures, self._told = 0, ""
                 self._turn()
                 if presented is not None:
                     self.health = Health.CARD

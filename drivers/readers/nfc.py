@@ -21,9 +21,12 @@ OPEN_S = 5.0
 # What a call may take beyond its own waiting before its thread is given up; nfcpy's udp link looks
 # for a whole second, and on the others every step ends by itself well before.
 GRACE_S = 1.5
-# Between two looks for a card. A look takes a real PN532 about 10 ms of its own, so that a card is
-# seen within 15 ms and the processor idles for most of them.
-LOOK_PAUSE_S = 0.005
+# Between two looks for a card. A look takes a real PN532 about 10 ms, so that in a busy hour a card
+# is found about 10 ms after it came; when nobody comes, the processor rests for most of the time
+# and the first card waits 20 ms longer, which nobody notices.
+BUSY_PAUSE_S = 0.005
+IDLE_PAUSE_S = 0.025
+IDLE_AFTER_S = 30.0
 # Between two questions whether the card is still there.
 STAY_PAUSE_S = 0.02
 # A card at the edge of the field comes and goes; nobody takes one away and brings it back so fast.
@@ -51,6 +54,7 @@ class NfcReader:
         self._air_errors = air_errors
         self._lane = Lane(f"nfc {self._path}")
         self._looks = cycle(_UDP_LOOKS if self._path.startswith(UDP_PREFIX) else _LOOKS)
+        self._idle_from = 0.0
         self._target: Any = None
         self._tag: Any = None
 
@@ -94,11 +98,13 @@ class NfcReader:
         end = time.monotonic() + timeout_s
         while True:
             target = self._frontend.look(*next(self._looks))
+            now = time.monotonic()
             if target is not None and (presented := self._hold(target)):
+                self._idle_from = now + IDLE_AFTER_S
                 return presented
-            if time.monotonic() >= end:
+            if now >= end:
                 return None
-            time.sleep(LOOK_PAUSE_S)
+            time.sleep(BUSY_PAUSE_S if now < self._idle_from else IDLE_PAUSE_S)
 
     def _hold(self, target: Any) -> Presented | None:
         """Start talking to the card; None when it is gone again."""
@@ -122,7 +128,7 @@ class NfcReader:
             return bytes(self._tag.transceive(bytearray(command)))
         except self._air_errors as error:
             self._tag = None
-            if time.monotonic() >= self._frontend.deadline:
+            if self._is_there():
                 raise ExchangeTimeout(str(error)) from error
             raise CardGone(str(error)) from error
         finally:
@@ -141,7 +147,7 @@ class NfcReader:
                 return True
             if now >= end:
                 return False
-            time.sleep(STAY_PAUSE_S if there else LOOK_PAUSE_S)
+            time.sleep(STAY_PAUSE_S if there else BUSY_PAUSE_S)
 
     def _is_there(self) -> bool | None:
         """Whether the presented card is still there; None when another card is in its place."""

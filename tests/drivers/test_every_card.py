@@ -1,0 +1,38 @@
+"""What holds for each discovered card family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import drivers.cards
+from drivers.apdu import CommandApdu, ResponseApdu
+from drivers.card import CardKind
+from drivers.errors import CardUnknown
+from drivers.identify import card_kinds
+from protocol.plugins import discover
+from tests.drivers.world import NONCE, TRUST
+
+KINDS = discover(drivers.cards, "CARD", CardKind)
+TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_family_is_called_as_its_file_and_has_a_transcript(name: str) -> None:
+    assert KINDS[name].name == name
+    assert list((TRANSCRIPTS / name).glob("*.txt"))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_a_family_leaves_the_card_of_another_to_the_next(kind: CardKind) -> None:
+    dialogue = kind.identify(TRUST, NONCE)
+    assert isinstance(next(dialogue), CommandApdu)
+    with pytest.raises(CardUnknown):
+        dialogue.send(ResponseApdu(b"", 0x6A82))
+
+
+def test_the_surest_family_is_asked_first() -> None:
+    assurances = [kind.assurance for kind in card_kinds()]
+    assert assurances == sorted(assurances)
+    assert assurances
