@@ -6,6 +6,7 @@ What is said to the card is drivers.personalise; here are its keys, its credenti
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from drivers.card import NONCE_BYTES, CardTrust
@@ -50,7 +51,8 @@ class CardDesk:
     ) -> bytes:
         """Make the next card ``member``'s; return its reference once the terminal accepts it.
 
-        A card torn away is presented once more and the same call repeats what is missing. NoCard,
+        A card torn away is presented once more and the same call does what is missing; a card that
+        is issued already keeps what is on it. NoCard,
         CardRegisteredOtherwise, CloudRefused, or the DriverError with which the card refused.
         """
         presented = self.reader.wait_for_card(present_s)
@@ -62,18 +64,16 @@ class CardDesk:
             lambda serial, public_key: self._credential(serial, public_key, card_type),
             self.draw(NONCE_BYTES),
         )
-        try:
+        # An issued card was torn away behind the last command, or it was presented by mistake:
+        # reading it back proves that it is ours, registering it that it is nobody else's.
+        with suppress(CardIssued):
             hold(
                 dialogue,
                 self.reader,
                 PERSONALISATION,
                 self.now,
-                extended=presented.takes_extended_length,
+                extended=presented.extended,
             )
-        except CardIssued:
-            # Torn away behind the last command: if it proves to be ours, only the rest is missing.
-            if self._owner(self._read_back(presented)) not in (None, member):
-                raise
         reference = self._read_back(presented)
         self._register(reference, member, card_type)
         return reference
@@ -105,9 +105,6 @@ class CardDesk:
             now=self.now,
         )
         return examiner.identify(self.reader, presented).reference
-
-    def _owner(self, reference: bytes) -> str | None:
-        return self.cloud.card_member(reference) if self.cloud else None
 
     def _register(self, reference: bytes, member: str, card_type: str) -> None:
         if self.cloud is None:
