@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
+from cloud.http.backend import Backend
 from cloud.http.errors import KeyReused
 from cloud.http.identity import Caller, current
 from cloud.http.store import Answered, answered, keep_answer
-from cloud.storage.engine import Database
 
 # A caller that was cut off asks again within a day.
 KEEP_MS = 24 * 3_600_000
 REPLAYED = "Idempotency-Replayed"
 
 Act = Callable[[Connection], BaseModel]
+After = Callable[[], object]
 
 
 class Attempt:
@@ -30,24 +32,24 @@ class Attempt:
         self._key = key
         self._request = request
 
-    def write(
-        self, database: Database, now_ms: int, status: int, act: Act
-    ) -> tuple[Response, bool]:
-        """Run ``act`` in one transaction and answer with what it returns, under ``status``.
+    def write(self, backend: Backend, act: Act, status: HTTPStatus, after: After) -> Response:
+        """Run ``act`` in one transaction, answer with what it returns, and then call ``after``.
 
-        A repeat gets the first answer and runs nothing (the flag is False); KeyReused when the
-        key came with another request.
+        A repeat gets the first answer and runs nothing; KeyReused when the key came with another
+        request.
         """
-        with database.write() as connection:
+        now_ms = backend.clock_ms()
+        with backend.database.write() as connection:
             if self._key is not None:
                 known = answered(connection, self.caller.token_id, self._key)
                 if known is not None:
-                    return self._replay(known), False
+                    return self._replay(known)
             body = act(connection).model_dump_json().encode()
             if self._key is not None:
                 answer = Answered(self._request, status, body)
                 keep_answer(connection, self.caller.token_id, self._key, answer, now_ms, KEEP_MS)
-        return Response(body, status, media_type="application/json"), True
+        after()
+        return Response(body, status, media_type="application/json")
 
     def _replay(self, known: Answered) -> Response:
         if known.request != self._request:
