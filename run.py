@@ -18,12 +18,8 @@ import sysconfig
 import tempfile
 import time
 import venv
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -101,6 +97,7 @@ def run_quietly(what: str, command: list[str]) -> None:
     """Run a command and show how long it takes; what it prints is shown only if it fails."""
     start = time.monotonic()
     on_terminal = sys.stdout.isatty()
+    rewind = "\r" if on_terminal else ""
     print(f"{what} ...", end="" if on_terminal else "\n", flush=True)
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
@@ -113,23 +110,14 @@ def run_quietly(what: str, command: list[str]) -> None:
                 if on_terminal:
                     print(f"\r{what} ... {time.monotonic() - start:.0f} s", end="", flush=True)
             except KeyboardInterrupt:
-                process.wait()  # it was interrupted with us, and must not write after we are gone
+                process.wait()  # interrupted with us; it must not write after we are gone
                 raise
-        rewind = "\r" if on_terminal else ""
         if process.returncode == 0:
             print(f"{rewind}{what} ... done in {time.monotonic() - start:.1f} s", flush=True)
             return
         output.seek(0)
         print(f"{rewind}{what} ... failed\n{output.read().strip()}", flush=True)
     raise SetupError(f"{what}: ended with status {process.returncode}, as shown above.")
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Hold off a second run.py of this checkout while this one sets up."""
-    with Path(__file__).open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def fingerprint(lock: Path) -> str:
@@ -166,7 +154,8 @@ def pip_install(what: str, lock: Path) -> None:
 
 def ensure_python_packages(lock: Path, what: str) -> None:
     """Bring the virtual environment to what a lock says; the development lock holds the other."""
-    with alone():
+    with Path(__file__).open() as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)  # a second run.py of this checkout waits here
         if is_installed(lock):
             return
         if importlib.util.find_spec("pip") is None:
