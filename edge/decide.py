@@ -1,0 +1,181 @@
+"""Snapshot, own records, bundle and limits in; the record to write out. Knows no clock, no disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from edge.draft import Draft
+from edge.order import Answer, AnswerState, Order, OrderKind
+from edge.pending import state_after
+from protocol.errors import ProtocolError
+from protocol.member_list import CardState, Snapshot
+from protocol.membership.event import STORED_VALUE, Event
+from protocol.membership.state import State
+from protocol.record import BundleRef, Card, CardClass, Kind, Mode, Record, Tender
+from protocol.risk.limits import OfflineUse, left_after
+from protocol.rules.evaluate import Pricing
+
+BALANCE_SHOWN = "balance_shown"
+TERMINAL_LOCKED = "terminal_locked"
+TERMINAL_STOPPED = "terminal_stopped"
+NO_PRICES = "no_prices"
+CARD_UNKNOWN = "card_unknown"
+
+_CARD_REASONS = {
+    CardState.FROZEN: "card_frozen",
+    CardState.LOST: "card_lost",
+    CardState.CANCELLED: "card_cancelled",
+}
+
+
+class Tap(NamedTuple):
+    """A card at the terminal. ``refusal`` is why it could not prove itself; then card is None."""
+
+    order: Order | None
+    card: Card | None
+    refusal: str = ""
+
+
+class InForce(NamedTuple):
+    """The bundle by which the terminal prices now."""
+
+    pricing: Pricing
+    ref: BundleRef
+
+
+class Facts(NamedTuple):
+    """What the terminal knows at the moment of a tap.
+
+    ``events`` are its own records on top of ``snapshot``; ``closed`` is why it must serve no card
+    (TERMINAL_LOCKED, TERMINAL_STOPPED) or empty; ``target`` is the record that a void refers to.
+    """
+
+    in_force: InForce | None
+    snapshot: Snapshot | None
+    events: Sequence[Event] = ()
+    use: OfflineUse = OfflineUse(0, 0)
+    list_version: int = 0
+    online: bool = True
+    closed: str = ""
+    target: Record | None = None
+    voided: bool = False
+
+
+class Decision(NamedTuple):
+    """The record to write; ``state`` is the member's before it, None when no member is known."""
+
+    draft: Draft
+    state: State | None
+
+
+class _Declined(Exception):
+    """Ends a decision with the reason that the record carries."""
+
+
+def decide(tap: Tap, facts: Facts) -> Decision:
+    """Return what to write for ``tap``: every tap that gets an answer is exactly one record."""
+    state = state_after(facts.snapshot.state, facts.events) if facts.snapshot else None
+    draft = Draft(
+        Kind.DECLINE,
+        card=tap.card,
+        tier=facts.in_force.pricing.tier(state.qualifying) if facts.in_force and state else "",
+        bundle=facts.in_force.ref if facts.in_force else None,
+        list_version=facts.list_version,
+        mode=Mode.ONLINE if facts.online else Mode.OFFLINE,
+        order=tap.order.id if tap.order else "",
+    )
+    try:
+        return Decision(_approved(tap, facts, draft, state), state)
+    except _Declined as reason:
+        return Decision(draft._replace(reason=str(reason)), state)
+
+
+def _approved(tap: Tap, facts: Facts, draft: Draft, state: State | None) -> Draft:
+    """Return the approving record, or raise _Declined."""
+    if tap.card is None:
+        raise _Declined(tap.refusal)
+    if facts.closed:
+        raise _Declined(facts.closed)
+    if tap.order is not None and facts.in_force is None:
+        raise _Declined(NO_PRICES)
+    if facts.snapshot is None or state is None:
+        raise _Declined(CARD_UNKNOWN)
+    _check_card(tap.card, facts.snapshot)
+    if tap.order is None or facts.in_force is None:
+        return draft._replace(kind=Kind.CARD_EVENT, reason=BALANCE_SHOWN)
+    if tap.order.kind is OrderKind.TOP_UP:
+        tender = Tender(tap.order.method, tap.order.amount)
+        return draft._replace(kind=Kind.TOP_UP, tenders=(tender,))
+    if tap.order.kind is OrderKind.VOID:
+        _check_void(tap.card, facts, state)
+        return draft._replace(kind=Kind.VOID, refers_to=tap.order.refers_to)
+    return _sale(tap.order, tap.card, facts, facts.in_force.pricing, draft, state)
+
+
+def _check_card(card: Card, snapshot: Snapshot) -> None:
+    states = {entry.reference: entry.state for entry in snapshot.cards}
+    state = states.get(card.reference)
+    if state is None:
+        raise _Declined(CARD_UNKNOWN)
+    if state is not CardState.ACTIVE:
+        raise _Declined(_CARD_REASONS[state])
+
+
+def _check_void(card: Card, facts: Facts, state: State) -> None:
+    target = facts.target
+    if target is None or target.card is None or target.kind not in (Kind.SALE, Kind.TOP_UP):
+        raise _Declined("void_unknown")
+    if target.card.reference != card.reference:
+        raise _Declined("void_other_card")
+    if facts.voided:
+        raise _Declined("void_twice")
+    if target.kind is Kind.TOP_UP and state.balance < target.total:
+        raise _Declined("balance_too_low")
+
+
+def _sale(
+    order: Order, card: Card, facts: Facts, pricing: Pricing, draft: Draft, state: State
+) -> Draft:
+    """Price the basket; _Declined when the card may not, or cannot, pay it."""
+    if card.assurance is CardClass.UID:
+        raise _Declined("card_cannot_pay")
+    try:
+        priced = pricing.price([(item.sku, item.quantity) for item in order.items], draft.tier)
+    except ProtocolError as error:
+        raise _Declined(error.code) from error
+    left = None
+    if not facts.online:
+        left = left_after(pricing.bundle.limits, facts.use, priced.total)
+        if left is None:
+            raise _Declined("offline_limit")
+    if state.balance < priced.total:
+        raise _Declined("balance_too_low")
+    return draft._replace(
+        kind=Kind.SALE,
+        lines=priced.lines,
+        tenders=(Tender(STORED_VALUE, priced.total),),
+        earned=priced.earned,
+        offline_left=left,
+    )
+
+
+def answer_of(record: Record, state: State | None, target: Record | None) -> Answer:
+    """Return the answer that ``record`` is; ``state`` is the member's after it."""
+    declined = record.kind is Kind.DECLINE
+    return Answer(
+        order=record.order,
+        state=AnswerState.DECLINED if declined else AnswerState.APPROVED,
+        code=record.reason,
+        tid=record.tid.hex(),
+        epoch=record.epoch,
+        seq=record.seq,
+        receipt=record.receipt,
+        total=target.total if target and record.kind is Kind.VOID else record.total,
+        earned=record.earned,
+        balance=state.balance if state else None,
+        points=state.points - state.points_debt if state else None,
+        tier=record.tier,
+        offline=record.mode is Mode.OFFLINE,
+        bundle=record.bundle.version if record.bundle else 0,
+    )

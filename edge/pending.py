@@ -1,0 +1,106 @@
+"""What this terminal booked and others do not know yet, by card. Reading it back is left to books.
+
+The member list covers the terminal's records up to a place; those behind it come on top of the
+list. What was spent offline counts against the card until the ledger has acknowledged it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from protocol.membership.event import Event, event_of, moves_account
+from protocol.membership.fold import advance
+from protocol.membership.state import State
+from protocol.record import Kind, Mode, Record
+from protocol.risk.limits import OfflineUse
+
+
+class Place(NamedTuple):
+    """Where a record stands in the terminal's life."""
+
+    epoch: int
+    seq: int
+
+
+START = Place(0, 0)
+
+
+class _Entry(NamedTuple):
+    place: Place
+    event: Event
+    offline_amount: int | None  # minor units; None for what counts against no limit
+
+
+class Pending:
+    """Entries of records behind ``covered``; records must be added in the order of their places."""
+
+    def __init__(self) -> None:
+        self.covered = START
+        self.acknowledged = START
+        self._queue: deque[tuple[Place, bytes]] = deque()
+        self._cards: dict[bytes, deque[_Entry]] = {}
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, record: Record, target: Record | None = None) -> None:
+        """Note ``record``; ``target`` is the one that it takes back, when it is a void."""
+        place = Place(record.epoch, record.seq)
+        if place <= self.covered or record.card is None or not moves_account(record.kind):
+            return
+        event = event_of(record)
+        if record.kind is Kind.VOID:
+            if target is None:
+                return
+            event = mirrored(event, event_of(target))
+        offline = record.kind is Kind.SALE and record.mode is Mode.OFFLINE
+        entry = _Entry(place, event, event.drawn if offline else None)
+        self._queue.append((place, record.card.reference))
+        self._cards.setdefault(record.card.reference, deque()).append(entry)
+
+    def cover(self, place: Place) -> None:
+        """Forget records up to ``place``: the member list has them."""
+        self.covered = place
+        while self._queue and self._queue[0][0] <= place:
+            _, reference = self._queue.popleft()
+            entries = self._cards[reference]
+            entries.popleft()
+            if not entries:
+                del self._cards[reference]
+
+    def acknowledge(self, place: Place) -> None:
+        """The ledger has all records up to ``place``: the limits start anew for them."""
+        self.acknowledged = max(self.acknowledged, place)
+
+    def events(self, references: Iterable[bytes]) -> list[Event]:
+        """Return what the cards did behind the member list."""
+        return [entry.event for card in references for entry in self._cards.get(card, ())]
+
+    def use(self, reference: bytes) -> OfflineUse:
+        """Return what the card spent offline and the ledger has not acknowledged."""
+        amounts = [
+            entry.offline_amount
+            for entry in self._cards.get(reference, ())
+            if entry.offline_amount is not None and entry.place > self.acknowledged
+        ]
+        return OfflineUse(len(amounts), sum(amounts))
+
+
+def mirrored(void: Event, target: Event) -> Event:
+    """Return the event that moves back what ``target`` moved, in the place of ``void``."""
+    return void._replace(
+        topped_up=target.drawn,
+        drawn=target.topped_up,
+        net=-target.net,
+        earned=target.spent,
+        spent=target.earned,
+    )
+
+
+def state_after(state: State, events: Iterable[Event]) -> State:
+    """Return ``state`` with ``events`` on top, in their canonical order."""
+    for event in sorted(events, key=lambda each: each.order):
+        state = advance(state, event)
+    return state
