@@ -1,0 +1,297 @@
+"""What the page shows for a screen of the terminal, in both languages; drawing is the page's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+from msgspec import Struct, structs
+
+from edge.order import Answer, AnswerState, OrderKind
+from edge.ports import Screen
+from edge.tap_flow import Phase
+
+# Orders that the page itself placed bear this: it may cancel them, and no others.
+KIOSK_ORDER = "kiosk-"
+# Currency -> symbol and decimal places; others show their code and two places.
+_CURRENCIES = {
+    "CNY": ("¥", 2),
+    "EUR": ("€", 2),
+    "GBP": ("£", 2),
+    "HKD": ("HK$", 2),
+    "JPY": ("¥", 0),
+}
+
+
+class Said(Struct, frozen=True):
+    """One text in both languages."""
+
+    zh: str
+    en: str
+
+
+Texts = Mapping[str, Said]
+
+
+class Tone(StrEnum):
+    """The sound and colour of a screen; its picture and its words say the same."""
+
+    CALM = "calm"
+    YES = "yes"
+    NO = "no"
+
+
+class Row(Struct, frozen=True):
+    """A fact with its name."""
+
+    label: Said
+    value: Said
+
+
+class Panel(Struct, frozen=True, kw_only=True):
+    """What is said now. ``picture`` names a drawing of the page; what is empty is not shown."""
+
+    tone: Tone = Tone.CALM
+    picture: str
+    title: Said
+    text: Said | None = None
+    todo: Said | None = None
+    note: Said | None = None
+    amount: str = ""
+    rows: tuple[Row, ...] = ()
+
+
+class Currency(Struct, frozen=True):
+    """How amounts are written; the page adds up a basket with it."""
+
+    symbol: str
+    places: int
+
+    def show(self, amount: int) -> str:
+        """Write minor units: 2850 -> ¥28.50."""
+        sign, unit = "−" if amount < 0 else "", 10**self.places
+        whole, part = divmod(abs(amount), unit)
+        fraction = f".{part:0{self.places}d}" if self.places else ""
+        return f"{sign}{self.symbol}{whole}{fraction}"
+
+
+class Tile(Struct, frozen=True):
+    """A product that can be chosen; ``price`` in minor units."""
+
+    sku: str
+    name: Said
+    price: int
+    shown: str
+
+
+class TopUp(Struct, frozen=True):
+    """An amount that can be paid in, in minor units."""
+
+    amount: int
+    shown: str
+
+
+class Shop(Struct, frozen=True, kw_only=True):
+    """What can be chosen, by the bundle in force."""
+
+    bundle: int
+    currency: Currency
+    tiles: tuple[Tile, ...]
+    top_ups: tuple[TopUp, ...]
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """One state of the page.
+
+    ``own``: the page placed the order that waits, and may cancel it. ``lasts_s``: how long the
+    state lasts by itself, 0 for ever.
+    """
+
+    revision: int
+    phase: Phase
+    panel: Panel
+    shop: Shop
+    notice: Said | None
+    offline: Said | None
+    order: str
+    own: bool
+    lasts_s: float
+
+
+def view(screen: Screen, texts: Texts, top_ups: tuple[int, ...] = ()) -> View:
+    """Return what the page shows for ``screen``; ``top_ups`` are the amounts that it offers."""
+    phase = screen.phase
+    if screen.closed and phase in (Phase.ATTRACT, Phase.WAITING_CARD):
+        phase = Phase.CANNOT_ACCEPT
+    order = screen.order.id if screen.order and phase is Phase.WAITING_CARD else ""
+    return View(
+        revision=screen.revision,
+        phase=phase,
+        panel=_PANELS[phase](screen, texts),
+        shop=_shop(screen, top_ups),
+        notice=reason(screen.problem, texts) if screen.problem else None,
+        offline=None if screen.online else _filled(texts["badge.offline"], queue=screen.queue),
+        order=order,
+        own=order.startswith(KIOSK_ORDER),
+        lasts_s=screen.lasts_s,
+    )
+
+
+def reason(code: str, texts: Texts) -> Said:
+    """Why something did not happen, in plain words; a general word for a code without its own."""
+    return texts.get(f"reason.{code}", texts["reason.other"])
+
+
+def currency(code: str) -> Currency:
+    """How amounts of the currency with this ISO 4217 code are written."""
+    return Currency(*_CURRENCIES.get(code, (f"{code} ".lstrip(), 2)))
+
+
+def _filled(text: Said, **values: object) -> Said:
+    return Said(text.zh.format(**values), text.en.format(**values))
+
+
+def _same(text: str) -> Said:
+    """A name or number that reads the same in both languages."""
+    return Said(text, text)
+
+
+def _shop(screen: Screen, top_ups: tuple[int, ...]) -> Shop:
+    money = currency(screen.currency)
+    return Shop(
+        bundle=screen.bundle,
+        currency=money,
+        tiles=tuple(
+            Tile(
+                product.sku,
+                Said(product.name_zh or product.sku, product.name_en or product.sku),
+                product.price,
+                money.show(product.price),
+            )
+            for product in screen.products
+        ),
+        top_ups=tuple(TopUp(amount, money.show(amount)) for amount in top_ups),
+    )
+
+
+def _attract(_: Screen, texts: Texts) -> Panel:
+    return Panel(picture="tap", title=texts["title.attract"])
+
+
+def _waiting(screen: Screen, texts: Texts) -> Panel:
+    kind = screen.order.kind if screen.order else OrderKind.SALE
+    return Panel(
+        picture="tap",
+        title=texts[f"title.{kind}"],
+        text=texts[f"text.{kind}"],
+        amount=currency(screen.currency).show(_due(screen)) if kind is not OrderKind.VOID else "",
+        rows=_goods(screen, texts),
+    )
+
+
+def _working(_: Screen, texts: Texts) -> Panel:
+    return Panel(picture="working", title=texts["title.working"], text=texts["text.working"])
+
+
+def _cannot_accept(screen: Screen, texts: Texts) -> Panel:
+    code = screen.closed or "journal_refused"
+    return Panel(
+        picture="closed",
+        title=texts["title.cannot_accept"],
+        text=reason(code, texts),
+        todo=texts.get(f"todo.{code}", texts["todo.other"]),
+        note=texts["text.cannot_accept"],
+        rows=(Row(texts["fact.code"], _same(code)),),
+    )
+
+
+def _result(screen: Screen, texts: Texts) -> Panel:
+    answer = screen.answer
+    if answer is None:
+        return _attract(screen, texts)
+    if answer.state is AnswerState.CANCELLED:
+        return Panel(
+            picture="cancelled", title=texts["title.cancelled"], text=texts["text.cancelled"]
+        )
+    if answer.state is AnswerState.DECLINED:
+        return _declined(screen, answer, texts)
+    if screen.order is None:
+        return _balance(screen, answer, texts)
+    kind, money = screen.order.kind, currency(screen.currency)
+    return Panel(
+        tone=Tone.YES,
+        picture="paid" if kind is OrderKind.SALE else "topped_up",
+        title=texts[f"title.approved_{kind}"],
+        note=texts["text.saved_offline"] if answer.offline else None,
+        amount=money.show(answer.total or _due(screen)),
+        rows=_facts(screen, answer, texts),
+    )
+
+
+def _balance(screen: Screen, answer: Answer, texts: Texts) -> Panel:
+    amount = "" if answer.balance is None else currency(screen.currency).show(answer.balance)
+    return Panel(
+        tone=Tone.YES,
+        picture="balance",
+        title=texts["title.balance"],
+        note=texts["text.balance_offline"] if answer.offline else None,
+        amount=amount,
+        rows=_facts(screen, structs.replace(answer, balance=None), texts),
+    )
+
+
+def _declined(screen: Screen, answer: Answer, texts: Texts) -> Panel:
+    kind = screen.order.kind if screen.order else "card"
+    known = f"reason.{answer.code}" in texts
+    rows = _facts(screen, answer, texts)
+    return Panel(
+        tone=Tone.NO,
+        picture="declined",
+        title=texts[f"title.declined_{kind}"],
+        text=reason(answer.code, texts),
+        todo=texts.get(f"todo.{answer.code}", texts["todo.other"]),
+        rows=rows if known else (*rows, Row(texts["fact.code"], _same(answer.code))),
+    )
+
+
+def _due(screen: Screen) -> int:
+    order = screen.order
+    return order.amount if order and order.kind is OrderKind.TOP_UP else screen.total
+
+
+def _goods(screen: Screen, texts: Texts) -> tuple[Row, ...]:
+    money = currency(screen.currency)
+    names = {product.sku: product for product in screen.products}
+    rows = []
+    for line in screen.lines:
+        product = names.get(line.sku)
+        name = Said(product.name_zh, product.name_en) if product else _same(line.sku)
+        counted = texts["fact.quantity"]
+        label = Said(
+            counted.zh.format(name=name.zh, quantity=line.quantity),
+            counted.en.format(name=name.en, quantity=line.quantity),
+        )
+        rows.append(Row(label, _same(money.show(line.net_price))))
+    return tuple(rows)
+
+
+def _facts(screen: Screen, answer: Answer, texts: Texts) -> tuple[Row, ...]:
+    """What the member keeps: balance, points, tier, receipt; each only when it is known."""
+    money = currency(screen.currency)
+    facts: list[tuple[str, Said | None]] = [
+        ("earned", _same(f"+{answer.earned}") if answer.earned else None),
+        ("balance", None if answer.balance is None else _same(money.show(answer.balance))),
+        ("points", None if answer.points is None else _same(str(answer.points))),
+        ("tier", texts.get(f"tier.{answer.tier}", _same(answer.tier)) if answer.tier else None),
+        ("receipt", _same(answer.receipt) if answer.receipt else None),
+    ]
+    return tuple(Row(texts[f"fact.{name}"], value) for name, value in facts if value is not None)
+
+
+_PANELS: Mapping[Phase, Callable[[Screen, Texts], Panel]] = {
+    Phase.ATTRACT: _attract,
+    Phase.WAITING_CARD: _waiting,
+    Phase.WORKING: _working,
+    Phase.RESULT: _result,
+    Phase.CANNOT_ACCEPT: _cannot_accept,
+}
