@@ -1,4 +1,4 @@
-"""A member's statement: the records that touched the account, with what they did to it."""
+"""A member's statement: the records that touched the account, what they did, what was left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select, tuple_
 
 from cloud.ledger.accounts import POINTS, member_accounts
 from cloud.storage.rows import seq_of
@@ -17,9 +17,19 @@ from protocol.record import Kind
 PAGE = 50
 
 
-class StatementLine(NamedTuple):
-    """One record: changes of stored value (minor units) and points, as the ledger booked them."""
+# Where a line stands: occurred_ms and the record's place.
+Mark = tuple[int, int]
 
+
+class StatementLine(NamedTuple):
+    """One record: changes of stored value (minor units) and points, as the ledger booked them.
+
+    ``value_after`` and ``points_after`` are what the account held with this line and all before
+    it; ``data`` are the record's signed bytes.
+    """
+
+    mark: Mark
+    data: bytes
     terminal: str
     site: str
     epoch: int
@@ -31,16 +41,18 @@ class StatementLine(NamedTuple):
     received_ms: int
     value: int
     points: int
+    value_after: int
+    points_after: int
 
 
 def statement(
-    connection: Connection, member: str, before_ms: int | None = None, limit: int = PAGE
+    connection: Connection, member: str, before: Mark | None = None, limit: int = PAGE
 ) -> list[StatementLine]:
-    """Up to ``limit`` lines that occurred before ``before_ms``, newest first."""
+    """Up to ``limit`` lines that stand before ``before``, newest first."""
     chain = records.c.place.bitwise_rshift(SEQ_BITS)
     query = (
         select(
-            *(records.c.place, epochs.c.terminal, terminals.c.site, epochs.c.epoch),
+            *(records.c.place, records.c.data, epochs.c.terminal, terminals.c.site, epochs.c.epoch),
             *(records.c.kind, records.c.state, records.c.audit),
             *(records.c.occurred_ms, records.c.received_ms),
         )
@@ -49,26 +61,59 @@ def statement(
         .order_by(records.c.occurred_ms.desc(), records.c.place.desc())
         .limit(limit)
     )
-    if before_ms is not None:
-        query = query.where(records.c.occurred_ms < before_ms)
+    if before is not None:
+        query = query.where(tuple_(records.c.occurred_ms, records.c.place) < before)
     rows = connection.execute(query).all()
+    if not rows:
+        return []
     moved = _moved(connection, member, [row.place for row in rows])
-    return [
-        StatementLine(
-            terminal=row.terminal,
-            site=row.site,
-            epoch=row.epoch,
-            seq=seq_of(row.place),
-            kind=Kind(row.kind),
-            state=row.state,
-            audit=row.audit,
-            occurred_ms=row.occurred_ms,
-            received_ms=row.received_ms,
-            value=moved[row.place][0],
-            points=moved[row.place][1],
+    value_after, points_after = _held(connection, member, (rows[0].occurred_ms, rows[0].place))
+    lines = []
+    for row in rows:
+        value, points = moved[row.place]
+        lines.append(
+            StatementLine(
+                mark=(row.occurred_ms, row.place),
+                data=row.data,
+                terminal=row.terminal,
+                site=row.site,
+                epoch=row.epoch,
+                seq=seq_of(row.place),
+                kind=Kind(row.kind),
+                state=row.state,
+                audit=row.audit,
+                occurred_ms=row.occurred_ms,
+                received_ms=row.received_ms,
+                value=value,
+                points=points,
+                value_after=value_after,
+                points_after=points_after,
+            )
         )
-        for row in rows
-    ]
+        value_after -= value
+        points_after -= points
+    return lines
+
+
+def _held(connection: Connection, member: str, upto: Mark) -> tuple[int, int]:
+    """Stored value and points with all records up to and with ``upto``."""
+    query = (
+        select(entries.c.unit, func.sum(entries.c.amount))
+        .select_from(records.join(entries, entries.c.place == records.c.place))
+        .where(
+            records.c.member == member,
+            tuple_(records.c.occurred_ms, records.c.place) <= upto,
+            entries.c.account.in_(member_accounts(member)),
+        )
+        .group_by(entries.c.unit)
+    )
+    value = points = 0
+    for unit, amount in connection.execute(query):
+        if unit == POINTS:
+            points -= int(amount)
+        else:
+            value -= int(amount)
+    return value, points
 
 
 def _moved(
