@@ -48,6 +48,8 @@ SYSTEM_PACKAGES = {
     "postgres": {"postgresql": "/usr/lib/postgresql/*/bin/initdb"},
     "pcscd": {
         "pcscd": "/usr/sbin/pcscd",
+        "opensc": "/usr/bin/opensc-tool",
+        "pcsc-tools": "/usr/bin/pcsc_scan",
         "vsmartcard-vpcd": "/usr/lib/pcsc/drivers/serial/libifdvpcd.so",
         # What compiles pyscard, which is published as source only.
         "gcc": "/usr/bin/gcc",
