@@ -1,10 +1,9 @@
-"""What JSON documents of the API are made of: strict bodies, bytes as text, times and pages."""
+"""What JSON documents of the API are made of: strict bodies, bytes as text, pages."""
 
 from __future__ import annotations
 
 import binascii
 from base64 import b64encode
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path, Query
@@ -53,6 +52,7 @@ HexBytes = Annotated[
     bytes, BeforeValidator(_from_hex, json_schema_input_type=str), Field(strict=False)
 ]
 Milliseconds = Annotated[int, Field(ge=0, lt=1 << 48, description="UTC, ms since 1970.")]
+Since = Annotated[int, Field(description="UTC, ms since 1970; 0 = never.")]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="At most so many.")]
 TerminalPath = Annotated[
     str, Path(description="The terminal's id.", examples=["t-0001"], max_length=40)
@@ -65,11 +65,3 @@ MemberPath = Annotated[
 def base64_text(data: bytes) -> str:
     """Bytes as they stand in JSON when they are more than an identifier."""
     return b64encode(data).decode()
-
-
-def moment_text(wall_ms: int) -> str | None:
-    """RFC 3339 in UTC; None for 0, which means never."""
-    if not wall_ms:
-        return None
-    moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -134,6 +134,17 @@ STATUS: Mapping[str, HTTPStatus] = {
     "cross_site": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "wrong_method": HTTPStatus.METHOD_NOT_ALLOWED,
+    "unknown_terminal": HTTPStatus.NOT_FOUND,
+    "unknown_member": HTTPStatus.NOT_FOUND,
+    "unknown_card": HTTPStatus.NOT_FOUND,
+    "unknown_bundle": HTTPStatus.NOT_FOUND,
+    "unknown_record": HTTPStatus.NOT_FOUND,
+    "terminal_exists": HTTPStatus.CONFLICT,
+    "terminal_revoked": HTTPStatus.CONFLICT,
+    "member_exists": HTTPStatus.CONFLICT,
+    "card_exists": HTTPStatus.CONFLICT,
+    "card_cancelled": HTTPStatus.CONFLICT,
+    "bundle_exists": HTTPStatus.CONFLICT,
     "idempotency_key_reused": HTTPStatus.CONFLICT,
     "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -151,6 +162,7 @@ STATUS: Mapping[str, HTTPStatus] = {
     "too_many_attempts": HTTPStatus.TOO_MANY_REQUESTS,
     "internal": HTTPStatus.INTERNAL_SERVER_ERROR,
     "not_ready": HTTPStatus.SERVICE_UNAVAILABLE,
+    "storage_down": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 

@@ -1,0 +1,116 @@
+"""JSON documents of terminals: what a caller sends, and what the API shows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cloud.fleet.model import Terminal
+from cloud.fleet.presence import Presence, presence
+from cloud.http.document import Body, Document, HexBytes, Level, Milliseconds, Since
+from protocol.command import Verb
+from protocol.watermark import Standing
+
+_EXAMPLE_KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+_STANDING: dict[Standing, Literal["active", "drain_only", "forked"]] = {
+    Standing.ACTIVE: "active",
+    Standing.DRAIN_ONLY: "drain_only",
+    Standing.FORKED: "forked",
+}
+
+
+class NewKey(Body):
+    """A terminal's public key: Ed25519 (-8, 32 bytes) or P-256 (-7, SEC 1 point)."""
+
+    algorithm: Annotated[int, Field(description="COSE algorithm: -8 or -7.", examples=[-8])]
+    public_key: Annotated[HexBytes, Field(description="In hex.", examples=[_EXAMPLE_KEY])]
+
+
+class NewTerminal(NewKey):
+    """A terminal to enrol."""
+
+    terminal: Level
+    site: Annotated[Level, Field(examples=["site-1"])]
+
+
+class Granted(Document):
+    """What a terminal needs to open an epoch."""
+
+    terminal: str
+    site: str
+    epoch: int
+    grant: str = Field(description="The signed grant, base64.")
+    cloud_keys: tuple[str, ...] = Field(description="`<COSE algorithm>:<hex public key>`")
+    rules_keys: tuple[str, ...] = Field(description="As cloud_keys, for bundles.")
+
+
+class TerminalDocument(Document):
+    """A terminal: what the ledger has of it, and what it last said of itself."""
+
+    terminal: str
+    site: str
+    standing: Literal["active", "drain_only", "forked"]
+    presence: Presence
+    epoch: int
+    upto_seq: int = Field(description="Records of this epoch up to here are in the ledger.")
+    head_hash: str = Field(description="SHA-256 of that record's signed bytes, hex.")
+    quarantined: int
+    last_heard_ms: Since
+    queue: int = Field(description="Records that the terminal has and the ledger has not.")
+    oldest_unacknowledged_ms: Since
+    bundle: int = Field(description="Number of the bundle in force there; 0 = none known.")
+    armed_bundles: tuple[int, ...] = Field(description="Bundles that wait for their time.")
+    list_version: int
+    locked: bool
+    reader: str
+    agent: str
+    note: str
+    enrolled_ms: Since
+
+
+class Terminals(Document):
+    """All terminals in the order of their ids."""
+
+    terminals: list[TerminalDocument]
+
+
+class NewCommand(Body):
+    """An order to one terminal."""
+
+    verb: Annotated[Verb, Field(strict=False, examples=["sync_now"])]
+
+
+class CommandDocument(Document):
+    """A command that was signed and sent; it ends by itself."""
+
+    id: str
+    terminal: str
+    verb: Verb
+    not_after_ms: Milliseconds
+
+
+def terminal_document(terminal: Terminal, now_ms: int) -> TerminalDocument:
+    """Return what the API shows of ``terminal``."""
+    status, reported = terminal.status, terminal.reported
+    return TerminalDocument(
+        terminal=terminal.terminal,
+        site=terminal.site,
+        standing=_STANDING[terminal.standing],
+        presence=presence(terminal, now_ms),
+        epoch=terminal.epoch,
+        upto_seq=terminal.upto_seq,
+        head_hash=terminal.head_hash.hex(),
+        quarantined=terminal.quarantined,
+        last_heard_ms=terminal.heard_ms,
+        queue=terminal.queue,
+        oldest_unacknowledged_ms=terminal.oldest_ms,
+        bundle=status.bundle_version if status else 0,
+        armed_bundles=reported.armed_versions if reported else (),
+        list_version=status.list_version if status else 0,
+        locked=bool(status and status.locked),
+        reader=status.reader if status else "",
+        agent=status.agent if status else "",
+        note=status.note if status else "",
+        enrolled_ms=terminal.enrolled_ms,
+    )
