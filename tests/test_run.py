@@ -26,6 +26,7 @@ def checkout(tmp_path: Path) -> Path:
     for lock in (run.BUILD, run.RUNTIME, run.DEV):
         (tmp_path / lock.name).write_text("# nothing\n")
     (tmp_path / "provisioning").mkdir()
+    (tmp_path / "provisioning" / "__init__.py").touch()
     (tmp_path / "provisioning" / "__main__.py").write_text(PROGRAM)
     return tmp_path
 
