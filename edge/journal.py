@@ -1,0 +1,233 @@
+"""The terminal's life as a hash chain on disk: what is appended here survives everything.
+
+One writer, one thread. What a record says is left to books, sending to relay.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edge.database import open_database
+from edge.errors import EdgeError, JournalBroken, JournalForeign, JournalRefused
+from protocol.chain import Head, extend
+from protocol.errors import ProtocolError
+from protocol.grant import opening_head
+from protocol.record import Kind, Record, Sealed, read, seal
+from protocol.signing import Purpose, SigningKey, VerifyingKey, verify
+
+# A start reads this many of the newest records: one signature vouches for them all.
+TAIL_RECORDS = 50
+# What a shop may be asked about, and what a till may repeat: three months.
+RETENTION_MS = 90 * 86_400_000
+# Rows that one pruning step deletes, so that a tap in between waits a few milliseconds at most.
+PRUNE_ROWS = 200
+# Rows that are read at once where many are, so that memory does not grow with the backlog.
+PIECE_ROWS = 500
+
+_SEQ_BITS = 32
+_INSERT = (
+    "INSERT INTO records (id, hash, tid, kind, order_id, wall_ms, data, answer)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class Identity(NamedTuple):
+    """Whose journal it is: the terminal, its key, and the grant (signed bytes) for the epoch."""
+
+    terminal: str
+    epoch: int
+    grant: bytes
+    key: SigningKey
+    verifier: VerifyingKey
+
+
+class Booked(NamedTuple):
+    """A record of the journal, with the answer that was given for it."""
+
+    record: Record
+    answer: bytes | None
+
+
+class Journal:
+    """Open journal of one terminal; made by the constructor, which also verifies its tail.
+
+    Raises JournalRefused when the disk refuses, JournalBroken and JournalForeign for what is on it.
+    After JournalRefused nothing is trusted any more until ``reopen`` has read it again.
+    """
+
+    head: Head
+    acked_seq: int
+    watermark: bytes | None
+    wall_ms: int  # of the newest records: time cannot be before it
+
+    def __init__(self, path: Path, identity: Identity) -> None:
+        self._path, self._identity = path, identity
+        self._connection: sqlite3.Connection | None = None
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Read everything again from the disk; see the class for what it raises."""
+        self.close()
+        try:
+            self._connection = open_database(self._path, "journal")
+            self._load()
+        except EdgeError:
+            self.close()
+            raise
+        except (sqlite3.OperationalError, OSError) as error:
+            self.close()
+            raise JournalRefused(f"{self._path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise JournalBroken(f"{self._path}: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the file; never raises."""
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = None
+
+    def append(self, record: Record, answer: bytes | None = None) -> Sealed:
+        """Sign ``record``, which must follow ``head``, and return once it is durable."""
+        head = self.head
+        if (record.epoch, record.seq, record.prev) != (head.epoch, head.seq + 1, head.hash):
+            raise ValueError("the record does not follow the journal's head")
+        sealed = seal(record, self._identity.key)
+        place, wall_ms = self._id(record.seq), record.moment.wall_ms
+        order = record.order or None
+        row = (place, sealed.hash, record.tid, record.kind, order, wall_ms, sealed.data, answer)
+        self._run(_INSERT, row)
+        self.head = Head(record.epoch, record.seq, sealed.hash)
+        self.wall_ms = max(self.wall_ms, wall_ms)
+        return sealed
+
+    def acknowledge(self, upto_seq: int, watermark: bytes) -> None:
+        """Remember that the ledger has everything up to ``upto_seq``, and its signed word."""
+        self._run(
+            "UPDATE epochs SET upto_seq = ?, watermark = ? WHERE epoch = ?",
+            (upto_seq, watermark, self.head.epoch),
+        )
+        self.acked_seq, self.watermark = upto_seq, watermark
+
+    def read(self, first: int, count: int) -> list[bytes]:
+        """Return up to ``count`` records of this epoch from seq ``first`` on, as signed bytes."""
+        rows = self._run(
+            "SELECT data FROM records WHERE id BETWEEN ? AND ? ORDER BY id",
+            (self._id(first), self._id(min(first + count - 1, self.head.seq))),
+        )
+        return [data for (data,) in rows]
+
+    def hash_at(self, seq: int) -> bytes | None:
+        """Return the hash of record ``seq``, of the grant for 0, None when there is no such."""
+        if seq == 0:
+            return opening_head(self._identity.epoch, self._identity.grant).hash
+        rows = self._run("SELECT hash FROM records WHERE id = ?", (self._id(seq),))
+        return rows[0][0] if rows else None
+
+    def by_order(self, order: str) -> Booked | None:
+        """Return what was booked under a till's order id."""
+        rows = self._run("SELECT data, answer FROM records WHERE order_id = ?", (order,))
+        return Booked(read(rows[0][0])[0].record, rows[0][1]) if rows else None
+
+    def newest(self) -> Booked | None:
+        """Return the newest record of this epoch."""
+        rows = self._run(
+            "SELECT data, answer FROM records WHERE id = ?", (self._id(self.head.seq),)
+        )
+        return Booked(read(rows[0][0])[0].record, rows[0][1]) if rows else None
+
+    def find(self, tid: bytes) -> Record | None:
+        """Return the record with this number; reads all rows (only a void asks)."""
+        rows = self._run("SELECT data FROM records WHERE tid = ?", (tid,))
+        return read(rows[0][0])[0].record if rows else None
+
+    def is_voided(self, tid: bytes) -> bool:
+        """Whether a record takes back ``tid``; reads all rows (only a void asks)."""
+        rows = self._run("SELECT data FROM records WHERE kind = ?", (Kind.VOID,))
+        return any(read(data)[0].record.refers_to == tid for (data,) in rows)
+
+    def since(self, epoch: int, seq: int) -> Iterator[Record]:
+        """Yield all records behind (epoch, seq), in their order, reading them in pieces."""
+        place = (epoch << _SEQ_BITS) + seq
+        while True:
+            rows = self._run(
+                "SELECT id, data FROM records WHERE id > ? ORDER BY id LIMIT ?",
+                (place, PIECE_ROWS),
+            )
+            for place, data in rows:  # noqa: B007 - the last one is where the next piece begins
+                yield read(data)[0].record
+            if len(rows) < PIECE_ROWS:
+                return
+
+    def oldest_waiting_ms(self) -> int:
+        """Wall clock of the oldest record that the ledger does not have, 0 when there is none."""
+        rows = self._run(
+            "SELECT wall_ms FROM records WHERE id = ?", (self._id(self.acked_seq + 1),)
+        )
+        return rows[0][0] if rows else 0
+
+    def prune(self, now_ms: int) -> int:
+        """Delete some old records that the ledger has; return how many.
+
+        The one at the watermark stays: the next watermark is compared with our history.
+        """
+        rows = self._run(
+            "DELETE FROM records WHERE id IN (SELECT id FROM records JOIN epochs USING (epoch)"
+            " WHERE seq < upto_seq AND wall_ms < ? ORDER BY id LIMIT ?) RETURNING id",
+            (now_ms - RETENTION_MS, PRUNE_ROWS),
+        )
+        return len(rows)
+
+    def _run(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        if self._connection is None:
+            raise JournalRefused("waits to be read again")
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            self.close()
+            raise JournalRefused(f"{self._path}: {error}") from error
+
+    def _id(self, seq: int) -> int:
+        return (self._identity.epoch << _SEQ_BITS) + seq
+
+    def _load(self) -> None:
+        """Take head, watermark and newest time from the disk; see that they are ours and whole."""
+        identity = self._identity
+        newest = self._run("SELECT max(epoch) FROM epochs", ())[0][0]
+        if newest is None or newest < identity.epoch:
+            self._run(
+                "INSERT INTO epochs (epoch, grant_data) VALUES (?, ?)",
+                (identity.epoch, identity.grant),
+            )
+        rows = self._run("SELECT * FROM epochs ORDER BY epoch DESC LIMIT 1", ())
+        epoch, grant, self.acked_seq, self.watermark = rows[0]
+        if (epoch, grant) != (identity.epoch, identity.grant):
+            raise JournalForeign(f"{self._path}: epoch {epoch}, the grant is for {identity.epoch}")
+        self._load_tail()
+
+    def _load_tail(self) -> None:
+        rows = self._run(
+            "SELECT data FROM records WHERE id > ? ORDER BY id DESC LIMIT ?",
+            (self._id(0), TAIL_RECORDS),
+        )
+        self.head = opening_head(self._identity.epoch, self._identity.grant)
+        self.wall_ms = 0
+        if not rows:
+            return
+        try:
+            tail = [read(data) for (data,) in reversed(rows)]
+            first = tail[0][0].record
+            if first.terminal != self._identity.terminal:
+                raise JournalForeign(f"{self._path}: of terminal {first.terminal}")
+            if first.seq > 1:
+                self.head = Head(first.epoch, first.seq - 1, first.prev)
+            verify(tail[-1][1], Purpose.RECORD, self._identity.verifier)
+            self.head = extend(self.head, (sealed for sealed, _ in tail))
+        except ProtocolError as error:
+            raise JournalBroken(f"{self._path}: {error}") from error
+        self.wall_ms = max(sealed.record.moment.wall_ms for sealed, _ in tail)
