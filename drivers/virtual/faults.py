@@ -38,7 +38,8 @@ class Faults:
     """Faults of one carrier; any thread sets them, the carrier looks once per APDU.
 
     `silent`: the card does not answer and does not run the command.  `garbage`: these bytes
-    replace every answer.  `latency_ms`: modelled time of the card, added to each APDU.
+    replace every answer.  `latency_ms`: modelled time of the card, added to each APDU; the
+    contactless card does not ask for more time, so it stays below the 309 ms of its ATS.
     """
 
     silent: bool = False

@@ -9,8 +9,11 @@ ERROR_FRAME = bytes.fromhex("0000FF01FF7F8100")
 LONGEST_BODY = 265
 """Bytes from TFI to the last data byte in an extended frame (6.2.1.2)."""
 
-HALF_FRAME_LIFE_S = 0.1
-"""A frame that pauses this long stays unfinished: hosts send it in one write, so its host died."""
+HALF_FRAME_LIFE_S = 0.05
+"""A frame that pauses this long stays unfinished: hosts send it in one write, so its host died.
+
+Half of the 100 ms that hosts wait for an acknowledgement: the next host's second try is heard.
+"""
 
 
 class HostFrames:

@@ -110,6 +110,27 @@ def test_datagrams_that_mean_nothing_are_passed_over(carrier: NfcUdpCarrier) -> 
         assert reader.recv(100) == b"106A 4403"
 
 
+def test_without_a_field_the_card_is_silent_until_it_is_looked_for(
+    carrier: NfcUdpCarrier,
+) -> None:
+    carrier.insert(personalised_card())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reader:
+        reader.settimeout(10)
+        reader.connect(("127.0.0.1", carrier.port))
+        heard = []
+        for datagram, answers in (
+            (b"106A e080", True),
+            (b"106A b2", True),
+            (b"RFOFF", False),
+            (b"106A b2", False),
+            (b"106A 26", True),
+        ):
+            reader.send(datagram)
+            if answers:
+                heard.append(reader.recv(100))
+        assert heard[1:] == [b"106A a3", b"106A 4403"]
+
+
 def test_it_listens_on_loopback_alone_and_frees_its_port() -> None:
     carrier = NfcUdpCarrier()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
