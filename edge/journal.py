@@ -16,7 +16,7 @@ from edge.errors import EdgeError, JournalBroken, JournalForeign, JournalRefused
 from protocol.chain import Head, extend
 from protocol.errors import ProtocolError
 from protocol.grant import opening_head
-from protocol.record import Kind, Record, Sealed, read, seal
+from protocol.record import Record, Sealed, read, seal
 from protocol.signing import Purpose, SigningKey, VerifyingKey, verify
 
 # A start reads this many of the newest records: one signature vouches for them all.
@@ -146,10 +146,17 @@ class Journal:
         rows = self._run("SELECT data FROM records WHERE tid = ?", (tid,))
         return read(rows[0][0])[0].record if rows else None
 
-    def is_voided(self, tid: bytes) -> bool:
-        """Whether a record takes back ``tid``; reads all rows (only a void asks)."""
-        rows = self._run("SELECT data FROM records WHERE kind = ?", (Kind.VOID,))
-        return any(read(data)[0].record.refers_to == tid for (data,) in rows)
+    def voids(self) -> Iterator[Record]:
+        """Yield the voids, newest first."""
+        return self._kept("SELECT data FROM records WHERE kind = 3 ORDER BY id DESC")
+
+    def bundle_switches(self) -> Iterator[Record]:
+        """Yield the BUNDLE_ON records, newest first."""
+        return self._kept("SELECT data FROM records WHERE kind = 12 ORDER BY id DESC")
+
+    def commands(self) -> Iterator[Record]:
+        """Yield the OPERATOR records, newest first."""
+        return self._kept("SELECT data FROM records WHERE kind = 15 ORDER BY id DESC")
 
     def since(self, epoch: int, seq: int) -> Iterator[Record]:
         """Yield all records behind (epoch, seq), in their order, reading them in pieces."""
@@ -174,14 +181,19 @@ class Journal:
     def prune(self, now_ms: int) -> int:
         """Delete some old records that the ledger has; return how many.
 
-        The one at the watermark stays: the next watermark is compared with our history.
+        The one at the watermark stays: the next watermark is compared with our history. So do
+        the few that say which bundle is in force and whether the terminal is locked.
         """
         rows = self._run(
             "DELETE FROM records WHERE id IN (SELECT id FROM records JOIN epochs USING (epoch)"
-            " WHERE seq < upto_seq AND wall_ms < ? ORDER BY id LIMIT ?) RETURNING id",
+            " WHERE seq < upto_seq AND wall_ms < ? AND kind NOT IN (12, 15)"
+            " ORDER BY id LIMIT ?) RETURNING id",
             (now_ms - RETENTION_MS, PRUNE_ROWS),
         )
         return len(rows)
+
+    def _kept(self, statement: str) -> Iterator[Record]:
+        return (read(data)[0].record for (data,) in self._run(statement, ()))
 
     def _run(self, statement: str, values: Sequence[Any]) -> list[Any]:
         if self._connection is None:

@@ -206,7 +206,7 @@ def _delivered(state: State, event: Delivered, now_ms: int) -> Step:
 
 
 def _receipt(state: State, event: Receipt, now_ms: int) -> Step:
-    """Take or leave a watermark; one that fits again ends a halt, as only a live line brings it."""
+    """Take or leave a watermark; one that fits ends a halt, because only a live line brings it."""
     mark = event.watermark
     if mark.epoch != state.epoch or mark.upto_seq < state.acked:
         return state, ()
@@ -220,7 +220,8 @@ def _received(state: State, mark: Watermark, now_ms: int) -> Step:
     moved = mark.upto_seq > state.acked
     news = moved or mark.standing is not state.standing
     actions: tuple[Action, ...] = (Acknowledge(mark),) if news else ()
-    state = state._replace(acked=mark.upto_seq, standing=mark.standing, phase=Phase.LINE_UP)
+    phase = Phase.LINE_UP if state.phase is Phase.HALTED else state.phase
+    state = state._replace(acked=mark.upto_seq, standing=mark.standing, phase=phase)
     if mark.standing is Standing.FORKED:
         halted, alarms = _halt(state, FORKED)
         return halted, (*actions, *alarms)
@@ -269,6 +270,7 @@ _Handler = Callable[[State, Any, int], Step]
 TABLE: dict[tuple[Phase, type], _Handler] = {
     (Phase.LINE_DOWN, LineUp): _line_up,
     (Phase.LINE_DOWN, Appended): _head_only,
+    (Phase.LINE_DOWN, Receipt): _receipt,
     (Phase.LINE_UP, LineUp): _line_up,
     (Phase.LINE_UP, LineDown): _line_down,
     (Phase.LINE_UP, Appended): _appended,
