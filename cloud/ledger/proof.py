@@ -22,6 +22,7 @@ class Proof(NamedTuple):
 
     ``before`` is the hash of the record before it (of the grant, for the first), ``linked``
     whether the record names it, ``signed`` whether the terminal's key signed these very bytes.
+    ``upto_seq`` is how far the epoch is in the ledger: what the terminal's watermark says.
     """
 
     terminal: str
@@ -42,6 +43,7 @@ class Proof(NamedTuple):
     gap: int
     member: str | None
     received_ms: int
+    upto_seq: int
     entries: tuple[EntryRow, ...]
 
 
@@ -70,6 +72,7 @@ def proof(connection: Connection, terminal: str, epoch: int, seq: int) -> Proof:
         gap=row.gap,
         member=row.member,
         received_ms=row.received_ms,
+        upto_seq=chain.upto_seq,
         entries=_entries(connection, place),
     )
 

@@ -1,0 +1,75 @@
+"""HTTP API of the ledger: records with their proof, and what is kept apart."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from cloud.errors import UnknownRecord
+from cloud.http.backend import Backend
+from cloud.http.document import PAGE_DEFAULT, Limit, TerminalPath
+from cloud.http.errors import responses
+from cloud.http.identity import Permission, needs
+from cloud.ledger import proof, search
+from cloud.ledger.documents import (
+    Quarantine,
+    RecordDocument,
+    Records,
+    quarantine_line,
+    record_document,
+    record_line,
+)
+from protocol.record import Kind
+
+KINDS = {kind.name.lower(): kind for kind in Kind}
+
+Number = Annotated[int, Path(ge=1, lt=1 << 53)]
+_Narrow = Annotated[str, Query(max_length=40)]
+
+
+def router(backend: Backend) -> APIRouter:
+    """The routes of records."""
+    api = backend.guard.router("ledger")
+
+    @api.get(
+        "/records",
+        summary="Find records, newest first",
+        openapi_extra=needs(Permission.BOOKS),
+    )
+    def listing(
+        terminal: _Narrow = "",
+        member: _Narrow = "",
+        kind: Annotated[str, Query(pattern=f"^({'|'.join(KINDS)})?$")] = "",
+        text: Annotated[
+            str, Query(max_length=64, description="A receipt number or a transaction id.")
+        ] = "",
+        limit: Limit = PAGE_DEFAULT,
+    ) -> Records:
+        query = search.Query(terminal, member, KINDS.get(kind), text)
+        with backend.database.read() as connection:
+            found = search.find(connection, query, limit)
+        return Records(records=[record_line(each) for each in found])
+
+    @api.get(
+        "/records/{terminal}/{epoch}/{seq}",
+        summary="One record with its proof",
+        description=RecordDocument.__doc__ or "",
+        openapi_extra=needs(Permission.BOOKS),
+        responses=responses(UnknownRecord),
+    )
+    def one(terminal: TerminalPath, epoch: Number, seq: Number) -> RecordDocument:
+        with backend.database.read() as connection:
+            return record_document(proof.proof(connection, terminal, epoch, seq))
+
+    @api.get(
+        "/quarantine",
+        summary="What the ledger keeps apart, newest first",
+        openapi_extra=needs(Permission.BOOKS),
+    )
+    def quarantine(limit: Limit = PAGE_DEFAULT) -> Quarantine:
+        with backend.database.read() as connection:
+            rows = proof.quarantined(connection, limit)
+        return Quarantine(quarantine=[quarantine_line(row) for row in rows])
+
+    return api
