@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct, structs
 
+from edge.decide import BALANCE_SHOWN
 from edge.order import Answer, AnswerState, OrderKind
 from edge.ports import Screen
 from edge.tap_flow import Phase
@@ -103,8 +104,8 @@ class Shop(Struct, frozen=True, kw_only=True):
 class View(Struct, frozen=True, kw_only=True):
     """One state of the page.
 
-    ``own``: the page placed the order that waits, and may cancel it. ``lasts_s``: how long the
-    state lasts by itself, 0 for ever.
+    ``own``: the page placed the order that waits, and may cancel it. ``news`` differs for each
+    result, so that each sounds once. ``lasts_s``: how long the state lasts by itself, 0 for ever.
     """
 
     revision: int
@@ -115,6 +116,7 @@ class View(Struct, frozen=True, kw_only=True):
     offline: Said | None
     order: str
     own: bool
+    news: str
     lasts_s: float
 
 
@@ -129,10 +131,11 @@ def view(screen: Screen, texts: Texts, top_ups: tuple[int, ...] = ()) -> View:
         phase=phase,
         panel=_PANELS[phase](screen, texts),
         shop=_shop(screen, top_ups),
-        notice=reason(screen.problem, texts) if screen.problem else None,
+        notice=_advice(screen.problem, texts) if screen.problem else None,
         offline=None if screen.online else _filled(texts["badge.offline"], queue=screen.queue),
         order=order,
         own=order.startswith(KIOSK_ORDER),
+        news=screen.answer.tid if screen.answer else "",
         lasts_s=screen.lasts_s,
     )
 
@@ -140,6 +143,11 @@ def view(screen: Screen, texts: Texts, top_ups: tuple[int, ...] = ()) -> View:
 def reason(code: str, texts: Texts) -> Said:
     """Why something did not happen, in plain words; a general word for a code without its own."""
     return texts.get(f"reason.{code}", texts["reason.other"])
+
+
+def _advice(code: str, texts: Texts) -> Said:
+    why, todo = reason(code, texts), texts.get(f"todo.{code}", texts["todo.other"])
+    return Said(f"{why.zh}{todo.zh}", f"{why.en} {todo.en}")
 
 
 def currency(code: str) -> Currency:
@@ -209,21 +217,17 @@ def _result(screen: Screen, texts: Texts) -> Panel:
     answer = screen.answer
     if answer is None:
         return _attract(screen, texts)
-    if answer.state is AnswerState.CANCELLED:
-        return Panel(
-            picture="cancelled", title=texts["title.cancelled"], text=texts["text.cancelled"]
-        )
-    if answer.state is AnswerState.DECLINED:
+    if answer.state is not AnswerState.APPROVED:
         return _declined(screen, answer, texts)
-    if screen.order is None:
+    if answer.code == BALANCE_SHOWN:
         return _balance(screen, answer, texts)
-    kind, money = screen.order.kind, currency(screen.currency)
+    kind = _kind(screen, answer)
     return Panel(
         tone=Tone.YES,
-        picture="paid" if kind is OrderKind.SALE else "topped_up",
+        picture=kind,
         title=texts[f"title.approved_{kind}"],
         note=texts["text.saved_offline"] if answer.offline else None,
-        amount=money.show(answer.total or _due(screen)),
+        amount=currency(screen.currency).show(answer.total),
         rows=_facts(screen, answer, texts),
     )
 
@@ -241,17 +245,24 @@ def _balance(screen: Screen, answer: Answer, texts: Texts) -> Panel:
 
 
 def _declined(screen: Screen, answer: Answer, texts: Texts) -> Panel:
-    kind = screen.order.kind if screen.order else "card"
     known = f"reason.{answer.code}" in texts
     rows = _facts(screen, answer, texts)
     return Panel(
         tone=Tone.NO,
         picture="declined",
-        title=texts[f"title.declined_{kind}"],
+        title=texts[f"title.declined_{_kind(screen, answer)}"],
         text=reason(answer.code, texts),
         todo=texts.get(f"todo.{answer.code}", texts["todo.other"]),
         rows=rows if known else (*rows, Row(texts["fact.code"], _same(answer.code))),
     )
+
+
+def _kind(screen: Screen, answer: Answer) -> str:
+    """What the answered tap was for: the kind of its order, ``card`` when it had none."""
+    if not answer.order:
+        return "card"
+    order = screen.order
+    return str(order.kind) if order and order.id == answer.order else "order"
 
 
 def _due(screen: Screen) -> int:
