@@ -1,0 +1,55 @@
+"""A program that keeps a terminal's journal and says ``ACK n`` when record n is safe.
+
+    python -m tests.powercut.writer FOLDER RECORDS FULL|NORMAL
+
+With NORMAL the journal is opened as most advice has it, which the enumeration must find out.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+from edge.journal import Identity, Journal
+from tests.protocol.world import TERMINAL_KEY, sale
+
+IDENTITY = Identity("t-0001", 1, b"a grant", TERMINAL_KEY, TERMINAL_KEY.verifier)
+# A checkpoint after so many pages instead of 1000, so that a short run meets several.
+CHECKPOINT_PAGES = 40
+
+
+class WeakConnection(sqlite3.Connection):
+    """Takes every demand for synchronous=FULL for NORMAL."""
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        """As sqlite3.Connection."""
+        return super().execute(statement.replace("synchronous = FULL", "synchronous=1"), *values)
+
+
+class BriskConnection(sqlite3.Connection):
+    """Meets checkpoints early."""
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        """As sqlite3.Connection."""
+        if statement == "PRAGMA synchronous = FULL":
+            super().execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        return super().execute(statement, *values)
+
+
+def main(folder: str, records: str, synchronous: str) -> None:
+    """Append, and promise each record after its append returned."""
+    factory = BriskConnection if synchronous == "FULL" else WeakConnection
+    connect = sqlite3.connect
+    sqlite3.connect = lambda *path, **options: connect(*path, **options, factory=factory)  # type: ignore[assignment]
+    journal = Journal(Path(folder) / "journal.db", IDENTITY)
+    for number in range(1, int(records) + 1):
+        journal.append(sale(journal.head))
+        os.write(1, f"ACK {number}\n".encode())
+    journal.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
