@@ -103,3 +103,30 @@ class CardRegisteredOtherwise(ProvisioningError):
     what = "This card belongs to another member already"
     kept = "The card and its registration were not changed."
     todo = "Take another card, or cancel this one in the console first."
+
+
+class CounterSilent(ProvisioningError):
+    """A terminal that does not answer its till as agreed."""
+
+    code = "counter_silent"
+    what = "A terminal does not answer its till"
+    kept = "What it has on disk is kept; the order can be asked for again."
+    todo = "Read the terminal's log."
+
+
+class DayUnfinished(ProvisioningError):
+    """The demo did not come to its end."""
+
+    code = "day_unfinished"
+    what = "The demo's day did not come to its end"
+    kept = "Journals, ledger and logs are kept in its folder."
+    todo = "Read the logs in the folder, or run it again with the same seed."
+
+
+class FolderInUse(ProvisioningError):
+    """A folder that should be empty and is not."""
+
+    code = "folder_in_use"
+    what = "The folder is not empty"
+    kept = "Nothing in it was touched."
+    todo = "Name a folder that is empty or not there yet."

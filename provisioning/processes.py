@@ -104,6 +104,15 @@ class Child:
         if self.pid is None:
             raise DidNotStart(f"{self.name} ended: {self._log_tail()}")
 
+    def wait(self, timeout_s: float) -> int:
+        """Return the exit status of a program that ends by itself; DidNotStart if it does not."""
+        if self._process is None:
+            raise DidNotStart(f"{self.name} was never started")
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise DidNotStart(f"{self.name} still runs after {timeout_s:g} s") from error
+
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         self._end(signal.SIGKILL, TERMINATE_S)

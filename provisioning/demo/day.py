@@ -1,0 +1,223 @@
+"""The story: customers at three counters, and what goes wrong meanwhile, on one compressed clock.
+
+Customers are served by a thread for each counter; everything that starts or kills a process is
+done by the thread that calls ``run``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from protocol.rules.bundle import Bundle
+from provisioning.demo import catalogue
+from provisioning.demo.counter import Counter
+from provisioning.demo.faults import crash_in_tap, deliver_twice
+from provisioning.demo.plan import CUT_FROM, CUT_SITE, TERMINALS, PlannedTap
+from provisioning.demo.readings import list_version, progress
+from provisioning.demo.residents import TENANT
+from provisioning.demo.town import Town
+from provisioning.demo.verdict import Story
+from provisioning.errors import ProvisioningError
+from provisioning.processes import wait_until
+
+# A counter serves a customer in about 0.1 s; the day leaves it half as much again.
+SECONDS_A_TAP = 0.05
+# Outages and restarts take their own time, however few customers come.
+DAY_S_MIN = 13.0
+# From publishing to being effective: the bundle has to reach every terminal before.
+LEAD_MS = 3_000
+# The terminals' way back after the last fault; much more than it takes.
+DRAIN_S = 60.0
+OPENS_H, HOURS = 8, 12
+# Who is in the middle of a tap when the power goes.
+CRASHES, CRASH_AT = "t-0001", 0.60
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that happens at ``at`` (part of the day)."""
+
+    at: float
+    happens: Callable[[], str]
+
+
+class Day:
+    """One day in a town. ``said`` is told what happens, ``served`` after each tap."""
+
+    def __init__(
+        self,
+        town: Town,
+        plan: dict[str, list[PlannedTap]],
+        seed: int,
+        said: Callable[[str], None],
+        served: Callable[[], None],
+    ) -> None:
+        self.counters = {name: Counter(town.terminals[name], town.cards) for name in TERMINALS}
+        self.bundles: list[Bundle] = []
+        self.drain_s = 0.0
+        self._town, self._random = town, Random(seed)
+        self._said, self._served = said, served
+        self._crash_tap, self._plan = _taken_out(plan)
+        taps = sum(len(taps) for taps in plan.values())
+        self._length_s = max(DAY_S_MIN, taps * SECONDS_A_TAP)
+        self._start = 0.0
+        self._stop = threading.Event()
+        self._failed: list[ProvisioningError] = []
+
+    def prepare(self) -> None:
+        """Publish the morning's prices and wait until every terminal knows prices and members."""
+        self._publish(catalogue.morning(TENANT, _now_ms()))
+        ready = [counter.is_ready for counter in self.counters.values()]
+        wait_until(lambda: all(each() for each in ready), DRAIN_S, "prices at every terminal")
+        wait_until(self._is_current, DRAIN_S, "members at every terminal")
+
+    def run(self) -> Story:
+        """Live through the day; return what the people at the counters know in the evening."""
+        self._start = time.monotonic()
+        customers = [
+            threading.Thread(target=self._serve, args=(name, taps), name=f"counter {name}")
+            for name, taps in self._plan.items()
+        ]
+        for thread in customers:
+            thread.start()
+        try:
+            for incident in self._incidents():
+                self._wait_for(incident.at)
+                self._check()
+                self._said(f"{self._clock()}  {incident.happens()}")
+        except BaseException:
+            self._stop.set()
+            raise
+        finally:
+            for thread in customers:
+                thread.join()
+        self._check()
+        self._heal()
+        return self._story()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        for counter in self.counters.values():
+            counter.close()
+
+    def stages_ms(self) -> dict[str, list[float]]:
+        """Stage -> milliseconds of each tap."""
+        stages: dict[str, list[float]] = {}
+        for counter in self.counters.values():
+            for stage, durations in counter.book.stages_ms.items():
+                stages.setdefault(stage, []).extend(durations)
+        return stages
+
+    def _incidents(self) -> list[Incident]:
+        town = self._town
+        return [
+            Incident(0.14, self._raise_prices),
+            Incident(0.28, lambda: _done(town.broker.kill, "the broker is killed")),
+            Incident(0.38, lambda: _done(town.start_broker, "the broker is back")),
+            Incident(0.43, lambda: _done(town.cloud.kill, "the cloud is killed")),
+            Incident(0.46, lambda: _done(town.start_cloud, "the cloud is back")),
+            Incident(0.56, self._deliver_twice),
+            Incident(CRASH_AT, self._crash),
+            Incident(CUT_FROM, lambda: _done(town.lines[CUT_SITE].cut, f"{CUT_SITE} is cut off")),
+        ]
+
+    def _raise_prices(self) -> str:
+        bundle = catalogue.raised(TENANT, _now_ms() + LEAD_MS)
+        self._publish(bundle)
+        effective = (time.monotonic() - self._start + LEAD_MS / 1000) / self._length_s
+        return f"new prices are published, effective everywhere at {_clock_at(effective)}"
+
+    def _deliver_twice(self) -> str:
+        terminal = self._town.terminals[TERMINALS[1]]
+        count = deliver_twice(self._town, terminal)
+        return f"{count} records of {terminal.at.terminal} are delivered a second time"
+
+    def _crash(self) -> str:
+        counter = self.counters[CRASHES]
+        crash_in_tap(self._town, counter, self._crash_tap, self._random)
+        self._served()
+        state = counter.book.answers[self._crash_tap.name].state
+        return f"the agent of {CRASHES} is killed in a tap; the same order again: {state}"
+
+    def _heal(self) -> None:
+        start = time.monotonic()
+        self._town.lines[CUT_SITE].mend()
+        self._said(f"{self._clock()}  {CUT_SITE} is connected again")
+        wait_until(self._is_current, DRAIN_S, "every record in the ledger, every list current")
+        self.drain_s = time.monotonic() - start
+
+    def _is_current(self) -> bool:
+        """Whether the ledger has receipted everything and every terminal knows what it knows."""
+        version = list_version(self._town.ledger)
+        each = [progress(terminal.folder) for terminal in self._town.terminals.values()]
+        return all(it.head_seq == it.acked_seq and it.list_version == version for it in each)
+
+    def _publish(self, bundle: Bundle) -> None:
+        api = self._town.api()
+        try:
+            api.post("/v1/bundles", catalogue.document(bundle))
+        finally:
+            api.close()
+        self.bundles.append(bundle)
+
+    def _serve(self, name: str, taps: list[PlannedTap]) -> None:
+        """One counter's day, on its own thread."""
+        try:
+            for tap in taps:
+                self._wait_for(tap.at)
+                if self._stop.is_set():
+                    return
+                self.counters[name].serve(tap)
+                self._served()
+        except ProvisioningError as error:
+            self._failed.append(error)
+            self._stop.set()
+
+    def _wait_for(self, at: float) -> None:
+        self._stop.wait(max(0.0, self._start + at * self._length_s - time.monotonic()))
+
+    def _check(self) -> None:
+        if self._failed:
+            raise self._failed[0]
+
+    def _clock(self) -> str:
+        return _clock_at((time.monotonic() - self._start) / self._length_s)
+
+    def _story(self) -> Story:
+        books = [counter.book for counter in self.counters.values()]
+        answers = [answer for book in books for answer in book.answers.values()]
+        cards = self._town.cards.values()
+        return Story(
+            taps=len(answers) + sum(book.looks for book in books),
+            answered=tuple(bytes.fromhex(answer.tid) for answer in answers),
+            members={card.reference: card.member for card in cards if card.member},
+            bundles=tuple(self.bundles),
+        )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _clock_at(at: float) -> str:
+    """The time on the wall of the shop at a part of its day."""
+    minutes = OPENS_H * 60 + int(min(at, 1.0) * HOURS * 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def _done(act: Callable[[], None], what: str) -> str:
+    act()
+    return what
+
+
+def _taken_out(
+    plan: dict[str, list[PlannedTap]],
+) -> tuple[PlannedTap, dict[str, list[PlannedTap]]]:
+    """Take a purchase out of one counter's plan: it is the one in which the agent is killed."""
+    taps = plan[CRASHES]
+    crash = next(tap for tap in taps if tap.at >= CRASH_AT and tap.order is not None)
+    return crash, {**plan, CRASHES: [tap for tap in taps if tap is not crash]}

@@ -1,0 +1,135 @@
+"""Who taps where, when and for what: the whole day drawn from one seed. Nothing is done here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from provisioning.demo.catalogue import EVERYDAY, FEAST, HAMPER
+
+TERMINALS = ("t-0001", "t-0002", "t-0003")
+SITES = {"t-0001": "site-1", "t-0002": "site-1", "t-0003": "site-2"}
+CUT_SITE = "site-2"
+MEMBERS = 20
+# Cards that nobody here knows: a genuine one without a member, and one of another issuer.
+STRANGER, FORGED = "stranger", "forged"
+# Members who spend at the site that is cut off and elsewhere, more than they have.
+TRAVELLERS = 2
+
+# The last third of the day, in parts of it.
+CUT_FROM = 2 / 3
+# Paying in fills the first part.
+OPENING = 0.12
+TOP_UPS = (10_000, 15_000, 20_000)
+
+# What else happens at a terminal, in percent; the rest are purchases.
+_MIX = (("balance", 7), ("feast", 5), ("void", 4), ("top_up", 8), (STRANGER, 2), (FORGED, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTap:
+    """One tap at ``at`` (part of the day). ``order`` is the till's document, None for a look.
+
+    ``voids``: the order that it takes back, which becomes a look when that was not approved.
+    """
+
+    at: float
+    card: str
+    name: str
+    order: dict[str, Any] | None = None
+    voids: str = ""
+
+
+@dataclass(slots=True)
+class _Counter:
+    """The taps of one terminal so far."""
+
+    terminal: str
+    taps: list[PlannedTap] = field(default_factory=list)
+    sold: list[tuple[str, str]] = field(default_factory=list)  # order name, card
+
+    def add(
+        self, at: float, card: str, order: dict[str, Any] | None = None, voids: str = ""
+    ) -> None:
+        name = f"{self.terminal}.{len(self.taps) + 1:04d}"
+        self.taps.append(PlannedTap(at, card, name, order, voids))
+        if order is not None and order["kind"] == "sale":
+            self.sold.append((name, card))
+
+    @property
+    def last_card(self) -> str:
+        return self.taps[-1].card if self.taps else ""
+
+
+def member_cards() -> tuple[str, ...]:
+    """Names of the cards that have a member, the travellers first."""
+    return tuple(f"m{number:02d}" for number in range(1, MEMBERS + 1))
+
+
+def draw(seed: int, taps: int) -> dict[str, list[PlannedTap]]:
+    """Terminal -> its taps in order of time; ``taps`` altogether, at least 4 a member."""
+    random = Random(seed)
+    counters = [_Counter(terminal) for terminal in TERMINALS]
+    cards = member_cards()
+    for place, card in enumerate(cards):
+        counter = counters[place % len(counters)]
+        amount = TOP_UPS[0] if place < TRAVELLERS else random.choice(TOP_UPS)
+        order = {"kind": "top_up", "amount": amount, "method": "cash"}
+        counter.add(OPENING * place / len(cards), card, order)
+    meetings = _overspending(counters, cards[:TRAVELLERS])
+    rest = taps - len(cards) - len(meetings)
+    for number in range(rest):
+        at = OPENING + (1 - OPENING) * number / rest
+        while meetings and meetings[0][0] <= at:
+            _, counter, card, order = meetings.pop(0)
+            counter.add(at, card, order)
+        _anything(random, counters[number % len(counters)], at, cards[TRAVELLERS:])
+    for _, counter, card, order in meetings:
+        counter.add(1.0, card, order)
+    return {counter.terminal: counter.taps for counter in counters}
+
+
+def _overspending(
+    counters: list[_Counter], travellers: tuple[str, ...]
+) -> list[tuple[float, _Counter, str, dict[str, Any]]]:
+    """Each traveller buys the same large thing on both sides of the cut line."""
+    order = _sale({HAMPER: 1})
+    cut = next(each for each in counters if SITES[each.terminal] == CUT_SITE)
+    found = []
+    for place, card in enumerate(travellers):
+        start = CUT_FROM + 0.05 + 0.05 * place
+        found += [(start, cut, card, order), (start + 0.12, counters[place], card, order)]
+    return sorted(found, key=lambda each: each[0])
+
+
+def _anything(random: Random, counter: _Counter, at: float, cards: tuple[str, ...]) -> None:
+    """One everyday tap; no card twice in a row, as a reader sees no card come that stays."""
+    card = random.choice([each for each in cards if each != counter.last_card])
+    kinds = [kind for kind, _ in _MIX]
+    weights = [weight for _, weight in _MIX]
+    [kind] = random.choices([*kinds, "sale"], [*weights, 100 - sum(weights)])
+    if kind in (STRANGER, FORGED) and counter.last_card != kind:
+        counter.add(at, kind, _sale(_basket(random)))
+    elif kind == "balance":
+        counter.add(at, card)
+    elif kind == "feast":
+        counter.add(at, card, _sale({FEAST: 1}))
+    elif kind == "top_up":
+        amount = random.choice(TOP_UPS)
+        counter.add(at, card, {"kind": "top_up", "amount": amount, "method": "cash"})
+    elif kind == "void" and (sold := [each for each in counter.sold if each[1] == card]):
+        counter.add(at, card, voids=sold[-1][0])
+        counter.sold.remove(sold[-1])
+    else:
+        counter.add(at, card, _sale(_basket(random)))
+
+
+def _basket(random: Random) -> dict[str, int]:
+    skus = random.sample(EVERYDAY, random.choice((1, 1, 2)))
+    return {sku: random.choice((1, 1, 1, 2)) for sku in skus}
+
+
+def _sale(basket: dict[str, int]) -> dict[str, Any]:
+    items = [{"sku": sku, "quantity": quantity} for sku, quantity in basket.items()]
+    return {"kind": "sale", "items": items}

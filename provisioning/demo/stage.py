@@ -1,0 +1,97 @@
+"""Puts a day on: town, story, verdict, and the progress that a person watches meanwhile."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from provisioning.brokers.port import BrokerKind
+from provisioning.demo import readings, report
+from provisioning.demo.day import Day
+from provisioning.demo.plan import draw
+from provisioning.demo.town import Town
+from provisioning.demo.verdict import Story, Verdict, judge
+from provisioning.errors import FolderInUse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where and how: an empty folder (None: a new temporary one), the broker, the console."""
+
+    folder: Path | None
+    broker: BrokerKind
+    console: Console
+
+
+@contextmanager
+def town_on(stage: Stage) -> Iterator[Town]:
+    """A whole town, which is gone with the block; its folder stays."""
+    folder = _folder(stage.folder)
+    stage.console.print(f"State, keys and logs are in {folder}")
+    town = Town(folder, stage.broker)
+    try:
+        with stage.console.status("the broker starts") as status:
+            town.open(status.update)
+        yield town
+    finally:
+        town.close()
+
+
+def perform(town: Town, stage: Stage, taps: int, seed: int, json_file: Path | None) -> bool:
+    """Run the day, show the verdict, write ``json_file``; return whether every invariant holds."""
+    console = stage.console
+    with _progress(console, taps) as served:
+        day = Day(town, draw(seed, taps), seed, console.print, served)
+        try:
+            day.prepare()
+            story = day.run()
+        finally:
+            day.close()
+    verdict = read_and_judge(town, story)
+    stages = {name: report.percentiles(times) for name, times in day.stages_ms().items()}
+    measured = report.Measured(stages, day.drain_s, seed, stage.broker.name)
+    console.print(report.table(verdict, measured))
+    if json_file:
+        json_file.write_text(report.document(verdict, measured))
+    return verdict.holds
+
+
+def read_and_judge(town: Town, story: Story) -> Verdict:
+    """Read both sides from their disks and compare them."""
+    journals = [
+        readings.journal(terminal.folder, terminal.at.terminal, terminal.at.site)
+        for terminal in town.terminals.values()
+    ]
+    return judge(story, journals, readings.books(town.ledger))
+
+
+def _folder(wanted: Path | None) -> Path:
+    if wanted is None:
+        return Path(tempfile.mkdtemp(prefix="tapledger-demo-"))
+    if wanted.exists() and any(wanted.iterdir()):
+        raise FolderInUse(str(wanted))
+    return wanted.resolve()
+
+
+@contextmanager
+def _progress(console: Console, taps: int) -> Iterator[Callable[[], None]]:
+    """A bar that counts taps; only where somebody watches."""
+    columns = (TextColumn("taps"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("taps", total=taps)
+        lock = Lock()
+
+        def served() -> None:
+            with lock:
+                bar.advance(task)
+
+        yield served

@@ -1,0 +1,102 @@
+"""A terminal from the counter's side: its till API, and its screen as live events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from provisioning.errors import CounterSilent
+
+# A tap takes milliseconds; an agent that is being restarted answers again after two seconds.
+ANSWER_S = 15.0
+WAITING = "waiting"
+
+
+class Answer(Struct, frozen=True):
+    """What the till was told; ``stages_ms`` says where the time of the tap went."""
+
+    order: str
+    state: str
+    code: str = ""
+    tid: str = ""
+    balance: int | None = None
+    stages_ms: dict[str, float] = {}
+
+
+class Till:
+    """The till of the terminal at ``url``. For one thread at a time; close it when done.
+
+    CounterSilent when the terminal does not answer, or answers an order with an error.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        headers = {"Authorization": f"Bearer {token}"}
+        self._client = httpx.Client(
+            base_url=url, headers=headers, timeout=ANSWER_S + 5, trust_env=False
+        )
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def place(self, name: str, order: Mapping[str, Any]) -> Answer:
+        """Place an order; the same name again gives the recorded answer."""
+        return self._answer("PUT", f"/v1/orders/{name}", order)
+
+    def answer(self, name: str) -> Answer:
+        """Return the answer to an order once a card was presented for it."""
+        answer = self._answer("GET", f"/v1/orders/{name}?wait_s={ANSWER_S:g}")
+        if answer.state == WAITING:
+            raise CounterSilent(f"no answer to {name} in {ANSWER_S:g} s")
+        return answer
+
+    def look(self, present: Callable[[], None]) -> None:
+        """``present`` a card and return once the screen shows the result."""
+        with self._views() as views:
+            before = next(views)["revision"]
+            present()
+            for view in views:
+                if view["revision"] > before and view["phase"] == "result":
+                    return
+
+    def is_ready(self) -> bool:
+        """Whether the terminal answers and can accept cards."""
+        try:
+            health = self._client.get("/healthz")
+            document = health.json()
+        except (httpx.TransportError, ValueError):
+            return False
+        return health.is_success and not document["closed"] and document["reader"] == "ready"
+
+    @contextmanager
+    def _views(self) -> Iterator[Iterator[dict[str, Any]]]:
+        try:
+            with self._client.stream("GET", "/events", timeout=ANSWER_S) as answer:
+                yield _views_in(answer.iter_lines())
+        except httpx.HTTPError as error:
+            raise CounterSilent(f"{self.url}: {error}") from error
+
+    def _answer(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Answer:
+        try:
+            answer = self._client.request(method, path, json=document)
+        except httpx.HTTPError as error:
+            raise CounterSilent(f"{self.url}: {error}") from error
+        if not answer.is_success:
+            raise CounterSilent(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+        return msgspec.json.decode(answer.content, type=Answer)
+
+
+def _views_in(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The views in a stream of server-sent events; other events are passed over."""
+    for line in lines:
+        if line.startswith("data: ") and len(line) > len("data: "):
+            data = json.loads(line.removeprefix("data: "))
+            if "view" in data:
+                yield data["view"]
