@@ -6,11 +6,13 @@ server's defaults (fsync and synchronous_commit on). What is read and written is
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
@@ -24,6 +26,14 @@ CHECKPOINT_PAGES = 4_000
 CACHE_KIB = 65_536
 # Any number that no other program takes for its advisory locks.
 WRITER_LOCK = 0x7461706C
+# Of the database itself, not of a statement; hot statements run on the driver's own connection.
+_FAILURES = (
+    OperationalError,
+    InterfaceError,
+    sqlite3.OperationalError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+)
 
 
 class Database:
@@ -35,7 +45,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view; nothing can be written. StorageDown when it does not answer."""
+        """One consistent view; nothing that is written in it stays.
+
+        StorageDown when the database does not answer.
+        """
         with _named_failures(), self.engine.connect() as connection:
             if self.kind == "sqlite":
                 connection.exec_driver_sql("BEGIN")
@@ -104,9 +117,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _named_failures() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
-        raise StorageDown(_first_line(error)) from error
-
-
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).splitlines()[0][:200] if error.orig else type(error).__name__
+    except _FAILURES as error:
+        text = str(error.orig if isinstance(error, DBAPIError) else error)
+        raise StorageDown(text.partition("\n")[0][:200]) from error

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cloud.storage.schema import SEQ_BITS
 from protocol.chain import Head
 from protocol.watermark import Standing
+
+# A record's place is chain * 2**40 + seq: 2**23 chains, a trillion records in each.
+SEQ_BITS = 40
 
 
 class Chain(NamedTuple):
@@ -67,6 +69,7 @@ class Stored(NamedTuple):
 
     data: bytes
     gap: int
+    site: str
 
 
 POSTED, NOTED, QUARANTINED = "posted", "noted", "quarantined"

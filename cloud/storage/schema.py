@@ -23,9 +23,6 @@ from sqlalchemy.schema import SchemaItem
 
 Int = BigInteger().with_variant(INTEGER(), "sqlite")
 
-# A record's place is chain * 2**40 + seq: 2**23 chains, a trillion records in each.
-SEQ_BITS = 40
-
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

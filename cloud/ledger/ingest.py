@@ -1,0 +1,282 @@
+"""Decides what batches do to the ledger: plan(batches, what is known) -> what to write. Pure.
+
+Nothing here touches a database: cloud.storage.unit_of_work reads what is asked for and writes the
+plan in one transaction, and a simulation does the same with dictionaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from cloud.ledger import posting
+from cloud.ledger.audit import AGREES, Auditor, Finding
+from cloud.ledger.chains import (
+    KIND_UNSUPPORTED,
+    Batch,
+    Held,
+    Intake,
+    KnownChains,
+    Refusal,
+    Step,
+    Taken,
+    apart,
+)
+from cloud.ledger.posting import Books, Leg
+from cloud.storage.rows import (
+    NOTED,
+    POSTED,
+    QUARANTINED,
+    Chain,
+    EntryRow,
+    QuarantineRow,
+    RecordRow,
+    Stored,
+    place_of,
+)
+from protocol.membership.event import NOTED as NOTED_KINDS
+from protocol.membership.event import STORED_VALUE, Event, moves_account
+from protocol.membership.fold import advance, advances, fold
+from protocol.membership.state import State
+from protocol.record import Kind, Record, read
+
+UNKNOWN_CARD = "unknown_card"
+UNBALANCED = "unbalanced"
+
+
+class KnownBooks(Protocol):
+    """What the ledger has of the members."""
+
+    def members(self, references: Collection[bytes]) -> Mapping[bytes, str]:
+        """Card reference -> member, for those cards that were issued."""
+
+    def states(self, members: Collection[str]) -> Mapping[str, State]: ...
+    def history(self, member: str) -> Sequence[Stored]:
+        """Every posted record of ``member``, in any order."""
+
+
+class Known(KnownChains, KnownBooks, Protocol):
+    """What the ledger has."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one transaction writes, and what is said about it after the commit."""
+
+    records: list[RecordRow] = field(default_factory=list)
+    entries: list[EntryRow] = field(default_factory=list)
+    balances: dict[tuple[str, str], int] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
+    chains: list[Chain] = field(default_factory=list)  # touched, as they are after it
+    quarantine: list[QuarantineRow] = field(default_factory=list)
+    counterparts: list[int] = field(default_factory=list)  # places of the ledger's side of forks
+    refusals: list[Refusal] = field(default_factory=list)
+    missing: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    held: Held = field(default_factory=dict)
+    duplicates: int = 0
+
+
+class _Posted(NamedTuple):
+    event: Event
+    facts: list[Leg]
+
+
+class _Move(NamedTuple):
+    posted: _Posted
+    state: State | None
+    legs: list[Leg]
+
+
+@dataclass(slots=True)
+class _Account:
+    """A member while a transaction works on it; ``before`` is None until a late event needs it."""
+
+    state: State
+    new: list[_Posted] = field(default_factory=list)
+    before: list[_Posted] | None = None
+
+
+class Rules(NamedTuple):
+    """What stays the same from one transaction to the next."""
+
+    auditor: Auditor
+    currency: str
+
+
+def plan(batches: Iterable[Batch], known: Known, rules: Rules, held: Held, now_ms: int) -> Plan:
+    """Decide what ``batches``, in this order, do to the ledger that ``known`` shows.
+
+    ``held`` are batches that wait behind gaps; the plan's own take their place if it is written.
+    """
+    intake = Intake(known, {chain: dict(runs) for chain, runs in held.items()}, now_ms)
+    for batch in batches:
+        intake.take(batch)
+    booking = _Booking(known, rules, intake.taken, now_ms)
+    for taken in intake.taken:
+        booking.book(taken)
+    made = booking.plan
+    made.states = {
+        member: account.state for member, account in booking.accounts.items() if account.new
+    }
+    made.chains = [
+        chain._replace(quarantined=chain.quarantined + booking.apart.get(number, 0))
+        for number, chain in intake.touched.items()
+    ]
+    made.missing = {chain.chain: intake.missing(chain) for chain in made.chains}
+    made.quarantine += intake.forks
+    made.counterparts, made.refusals = intake.counterparts, intake.refusals
+    made.held, made.duplicates = intake.held, intake.duplicates
+    return made
+
+
+class _Booking:
+    """Books the new records of one transaction, in the order of their chains."""
+
+    def __init__(self, known: Known, rules: Rules, taken: Sequence[Taken], now_ms: int) -> None:
+        self.plan = Plan()
+        self.apart: dict[int, int] = {}
+        self._known = known
+        self._rules = rules
+        self._now_ms = now_ms
+        cards = {
+            step.record.card.reference
+            for _, step in taken
+            if step.record is not None and step.record.card is not None
+        }
+        self._members = known.members(cards) if cards else {}
+        states = known.states(set(self._members.values())) if self._members else {}
+        self.accounts = {member: _Account(state) for member, state in states.items()}
+
+    def book(self, taken: Taken) -> None:
+        """Post, note or keep apart one record."""
+        chain, step = taken
+        record = step.record
+        if record is None:
+            self._keep_apart(chain, step, step.reason, None)
+            return
+        member = self._members.get(record.card.reference) if record.card is not None else None
+        if record.kind in NOTED_KINDS:
+            self._write(chain, step, record, NOTED, AGREES, member)
+            return
+        reason = _objection(record, member)
+        if reason:
+            self._keep_apart(chain, step, reason, member)
+            return
+        finding = self._rules.auditor.audit(record) if record.kind is Kind.SALE else AGREES
+        gap = finding.gap if member is not None else min(finding.gap, 0)
+        books = Books(self._rules.currency, chain.site)
+        move = self._move(record, gap, books, member)
+        if not posting.is_balanced(move.legs):
+            self._keep_apart(chain, step, UNBALANCED, member)
+            return
+        if member is not None and move.state is not None:
+            account = self.accounts[member]
+            account.state = move.state
+            account.new.append(move.posted)
+        self._post(place_of(chain.chain, step.seq), move.legs)
+        self._write(chain, step, record, POSTED, Finding(finding.flag, gap), member)
+
+    def _move(self, record: Record, gap: int, books: Books, member: str | None) -> _Move:
+        posted = _Posted(posting.charged_event(record, gap), posting.facts(record, gap, books))
+        if member is None:
+            return _Move(posted, None, posting.joined(posted.facts))
+        account = self.accounts[member]
+        before = account.state
+        if advances(before, posted.event):
+            after = advance(before, posted.event)
+            moved = posted.facts
+        else:
+            there = self._all_posted(member, account)
+            after = fold([*(each.event for each in there), posted.event])
+            moved = _moved_facts(there, posted)
+        legs = [*moved, *posting.member_legs(member, before, after, books.currency)]
+        return _Move(posted, after, posting.joined(legs))
+
+    def _all_posted(self, member: str, account: _Account) -> list[_Posted]:
+        if account.before is None:
+            account.before = [
+                _posted(stored, self._rules.currency) for stored in self._known.history(member)
+            ]
+        return account.before + account.new
+
+    def _post(self, place: int, legs: list[Leg]) -> None:
+        entries, balances = self.plan.entries, self.plan.balances
+        for line, (account, unit, amount) in enumerate(legs):
+            entries.append(EntryRow(place, line, account, unit, amount))
+            key = account, unit
+            balances[key] = balances.get(key, 0) + amount
+
+    def _keep_apart(self, chain: Chain, step: Step, reason: str, member: str | None) -> None:
+        self.apart[chain.chain] = self.apart.get(chain.chain, 0) + 1
+        self.plan.quarantine.append(apart(step, reason, self._now_ms))
+        self._write(chain, step, step.record, QUARANTINED, AGREES, member)
+
+    def _write(
+        self,
+        chain: Chain,
+        step: Step,
+        record: Record | None,
+        state: str,
+        finding: Finding,
+        member: str | None,
+    ) -> None:
+        self.plan.records.append(
+            RecordRow(
+                place=place_of(chain.chain, step.seq),
+                tid=b"" if record is None else record.tid,
+                hash=step.hash,
+                data=step.data,
+                kind=0 if record is None else int(record.kind),
+                state=state,
+                audit=finding.flag,
+                gap=finding.gap,
+                member=member,
+                occurred_ms=0 if record is None else record.moment.wall_ms,
+                received_ms=self._now_ms,
+            )
+        )
+
+
+def _objection(record: Record, member: str | None) -> str:
+    """Why a record that should move money cannot be booked; empty when it can."""
+    kind = record.kind
+    if not moves_account(kind):
+        return KIND_UNSUPPORTED
+    drawn = any(tender.method == STORED_VALUE for tender in record.tenders)
+    nobody = record.card is None and kind is Kind.SALE
+    if member is None and not (nobody and not drawn and not record.earned and not record.spent):
+        return UNKNOWN_CARD
+    if kind is Kind.SALE:
+        fits = sum([line.net_price for line in record.lines]) == record.total
+    elif kind is Kind.TOP_UP:
+        fits = not drawn
+    elif kind is Kind.VOID:
+        fits = record.refers_to is not None and not record.earned and not record.spent
+    else:
+        fits = not record.tenders
+    return "" if fits else UNBALANCED
+
+
+def _posted(stored: Stored, currency: str) -> _Posted:
+    record = read(stored.data)[0].record
+    return _Posted(
+        posting.charged_event(record, stored.gap),
+        posting.facts(record, stored.gap, Books(currency, stored.site)),
+    )
+
+
+def _moved_facts(there: Sequence[_Posted], new: _Posted) -> list[Leg]:
+    """Facts that ``new`` adds or takes back: those of voided records count for nothing."""
+    event = new.event
+    voided = {each.event.refers_to for each in there if each.event.kind is Kind.VOID}
+    if event.kind is not Kind.VOID:
+        return [] if event.tid in voided else new.facts
+    if event.refers_to in voided:
+        return []
+    return [
+        leg
+        for each in there
+        if each.event.tid == event.refers_to
+        for leg in posting.reversed_legs(each.facts)
+    ]

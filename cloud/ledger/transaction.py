@@ -1,0 +1,102 @@
+"""Runs plans: one transaction for many batches, watermarks of what was committed.
+
+When a batch that none of the checks refuse makes the transaction fail all the same, the batches
+are tried one by one, so that it alone is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from cloud.errors import StorageDown
+from cloud.ledger.audit import Auditor
+from cloud.ledger.chains import Batch, Held, Refusal
+from cloud.ledger.ingest import Plan, Rules, plan
+from cloud.storage.engine import Database
+from cloud.storage.rows import Chain
+from cloud.storage.unit_of_work import bundle_data, unit_of_work
+from protocol.codec import decode
+from protocol.rules.bundle import Bundle
+from protocol.signing import split
+from protocol.watermark import Watermark
+
+# A batch that no check refuses and that the database cannot take all the same.
+INTERNAL = "internal"
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one call committed; ``made`` are the plans that were written."""
+
+    watermarks: tuple[Watermark, ...]
+    refusals: tuple[Refusal, ...]
+    made: tuple[Plan, ...]
+
+
+class Ledger:
+    """The writer of the books. ``clock`` gives UTC in ms since 1970."""
+
+    def __init__(self, database: Database, currency: str, clock: Callable[[], int]) -> None:
+        self._database = database
+        self._rules = Rules(Auditor(self._bundle), currency)
+        self._clock = clock
+        self._held: Held = {}
+
+    def ingest(self, batches: Sequence[Batch]) -> Committed:
+        """Take ``batches`` in their order; StorageDown when nothing could be committed."""
+        try:
+            made, watermarks = self._commit(batches)
+        except StorageDown:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever it is, the others must go on)
+            if len(batches) == 1:
+                return self._leave_out(batches[0], error)
+            parts = [self.ingest([batch]) for batch in batches]
+            return Committed(
+                tuple(watermark for part in parts for watermark in part.watermarks),
+                tuple(refusal for part in parts for refusal in part.refusals),
+                tuple(each for part in parts for each in part.made),
+            )
+        return Committed(watermarks, tuple(made.refusals), (made,))
+
+    def _commit(self, batches: Sequence[Batch]) -> tuple[Plan, tuple[Watermark, ...]]:
+        now_ms = self._clock()
+        with unit_of_work(self._database) as unit:
+            made = plan(batches, unit, self._rules, self._held, now_ms)
+            unit.write(made, now_ms)
+            watermarks = tuple(
+                _watermark(chain, made, unit.kept_apart(chain) if chain.quarantined else (), now_ms)
+                for chain in made.chains
+            )
+        self._held = made.held
+        return made, watermarks
+
+    def _leave_out(self, batch: Batch, error: Exception) -> Committed:
+        _log.error(INTERNAL, terminal=batch.terminal, site=batch.site, exc_info=error)
+        refusal = Refusal(batch.terminal, INTERNAL, type(error).__name__)
+        return Committed((), (refusal,), ())
+
+    def _bundle(self, digest: bytes) -> Bundle | None:
+        with self._database.read() as connection:
+            data = bundle_data(connection, digest)
+        return None if data is None else decode(split(data).payload, Bundle)
+
+
+def _watermark(
+    chain: Chain, made: Plan, apart: tuple[tuple[int, str], ...], now_ms: int
+) -> Watermark:
+    return Watermark(
+        terminal=chain.terminal,
+        epoch=chain.epoch,
+        upto_seq=chain.head.seq,
+        head_hash=chain.head.hash,
+        server_ms=now_ms,
+        missing=made.missing[chain.chain],
+        quarantined=apart,
+        standing=chain.standing,
+    )
