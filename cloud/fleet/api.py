@@ -24,8 +24,9 @@ from cloud.fleet.model import Enrolment, enrolment, order_to
 from cloud.http.backend import Backend
 from cloud.http.document import TerminalPath, base64_text
 from cloud.http.errors import BadField, KeyReused, UnknownField, responses
+from cloud.http.guard import needs
 from cloud.http.idempotency import Once
-from cloud.http.identity import Permission, needs
+from cloud.http.identity import Permission
 from protocol import command
 from protocol.command import Verb
 from protocol.errors import Malformed

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -15,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from cloud.http.envelope import Envelope
 from cloud.http.errors import (
     BadField,
     BadJson,
@@ -28,22 +28,10 @@ from cloud.http.errors import (
     responses,
     status_of,
 )
-from cloud.http.identity import Guard, Permission, needs
+from cloud.http.guard import Guard, needs
+from cloud.http.identity import Permission
 from protocol.errors import ProductError
 
-# The largest body is a bundle of some thousand products; a batch of records never comes this way.
-BODY_BYTES_MAX = 1024 * 1024
-# Nothing of ours is loaded from elsewhere, and no page carries a script or style in itself.
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'; object-src 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
-    "Cache-Control": "no-store",
-}
 DESCRIPTION = """\
 Membership on NFC, IC and e-cards. Every request carries `Authorization: Bearer TOKEN`; what each
 role may do stands at each request. Amounts are minor units (fen, cents), times are UTC.
@@ -83,14 +71,13 @@ def create_app(parts: Parts) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        max_body_size=BODY_BYTES_MAX,
     )
     for router in (*parts.routers, _health(parts), _openapi(parts, app)):
         app.include_router(router)
     for path, files in parts.static.items():
         app.mount(path, files)
     _handle_errors(app, parts)
-    app.middleware("http")(_with_headers)
+    app.add_middleware(Envelope)
     return app
 
 
@@ -124,8 +111,8 @@ def _health(parts: Parts) -> APIRouter:
 
 def _is_local(request: Request) -> bool:
     forwarded = {"forwarded", "x-forwarded-for", "x-real-ip"} & set(request.headers)
-    host = request.client.host if request.client else ""
-    return not forwarded and bool(host) and ip_address(host).is_loopback
+    client = request.client
+    return not forwarded and client is not None and client.host in ("127.0.0.1", "::1")
 
 
 def _openapi(parts: Parts, app: FastAPI) -> APIRouter:
@@ -169,15 +156,17 @@ def _handle_errors(app: FastAPI, parts: Parts) -> None:
 
 
 def _named(error: Exception) -> ProductError:
-    """The first fault that pydantic found; the value itself is not repeated."""
-    faults = error.errors() if isinstance(error, RequestValidationError) else []
-    fault = faults[0] if faults else {"type": "", "loc": (), "msg": ""}
-    place = ".".join(str(step) for step in fault["loc"])
-    if fault["type"] == "json_invalid":
-        return BadJson(place)
-    if fault["type"] == "extra_forbidden":
-        return UnknownField(place)
-    return BadField(f"{place}: {fault['msg']}"[:300])
+    """The fault that a caller should mend first; the value itself is not repeated."""
+    faults = list(error.errors()) if isinstance(error, RequestValidationError) else []
+    faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
+    for fault in faults:
+        place = ".".join(str(step) for step in fault["loc"])
+        if fault["type"] == "json_invalid":
+            return BadJson(place)
+        if fault["type"] == "extra_forbidden":
+            return UnknownField(place)
+        return BadField(f"{place}: {fault['msg']}"[:300])
+    return BadField()
 
 
 def _of_status(error: Exception) -> ProductError:
@@ -189,12 +178,3 @@ def _of_status(error: Exception) -> ProductError:
         413: BodyTooLarge,
     }
     return kinds.get(status, Internal)()
-
-
-async def _with_headers(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    response = await call_next(request)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from cloud.http.identity import Guard
+from cloud.http.guard import Guard
 from cloud.storage.engine import Database
 
 

@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from cloud.http.backend import Backend
 from cloud.http.errors import KeyReused
-from cloud.http.identity import Caller, current
+from cloud.http.guard import current
+from cloud.http.identity import Caller
 from cloud.http.store import Answered, answered, keep_answer
 
 # A caller that was cut off asks again within a day.

@@ -10,7 +10,8 @@ from cloud.errors import UnknownRecord
 from cloud.http.backend import Backend
 from cloud.http.document import PAGE_DEFAULT, Limit, TerminalPath
 from cloud.http.errors import responses
-from cloud.http.identity import Permission, needs
+from cloud.http.guard import needs
+from cloud.http.identity import Permission
 from cloud.ledger import proof, search
 from cloud.ledger.documents import (
     Quarantine,

@@ -12,8 +12,9 @@ from cloud.errors import CardCancelled, CardExists, MemberExists, UnknownCard, U
 from cloud.http.backend import Backend
 from cloud.http.document import PAGE_DEFAULT, Limit, MemberPath
 from cloud.http.errors import BadField, KeyReused, UnknownField, responses
+from cloud.http.guard import needs
 from cloud.http.idempotency import Once
-from cloud.http.identity import Permission, needs
+from cloud.http.identity import Permission
 from cloud.ledger.statement import Mark, statement
 from cloud.members import store
 from cloud.members.documents import (

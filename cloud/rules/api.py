@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from cloud.errors import BundleExists, UnknownBundle
 from cloud.http.backend import Backend
 from cloud.http.errors import BadField, KeyReused, UnknownField, responses
+from cloud.http.guard import needs
 from cloud.http.idempotency import Once
-from cloud.http.identity import Permission, needs
+from cloud.http.identity import Permission
 from cloud.rules import store
 from cloud.rules.documents import (
     BundleDocument,
