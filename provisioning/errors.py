@@ -130,3 +130,12 @@ class FolderInUse(ProvisioningError):
     what = "The folder is not empty"
     kept = "Nothing in it was touched."
     todo = "Name a folder that is empty or not there yet."
+
+
+class BrokenInvariant(ProvisioningError):
+    """The verdict found what must not be."""
+
+    code = "invariant_broken"
+    what = "The journals and the ledger do not say the same"
+    kept = "Both, and every log, are kept in the folder."
+    todo = "Look at the counts above, then into the logs."

@@ -16,8 +16,8 @@ from protocol.rules.bundle import Bundle
 from provisioning.demo import catalogue
 from provisioning.demo.counter import Counter
 from provisioning.demo.faults import crash_in_tap, deliver_twice
+from provisioning.demo.opening import is_current, now_ms, open_shop, publish
 from provisioning.demo.plan import CUT_FROM, CUT_SITE, TERMINALS, PlannedTap
-from provisioning.demo.readings import list_version, progress
 from provisioning.demo.residents import TENANT
 from provisioning.demo.town import Town
 from provisioning.demo.verdict import Story
@@ -68,15 +68,9 @@ class Day:
         self._stop = threading.Event()
         self._failed: list[ProvisioningError] = []
 
-    def prepare(self) -> None:
-        """Publish the morning's prices and wait until every terminal knows prices and members."""
-        self._publish(catalogue.morning(TENANT, _now_ms()))
-        ready = [counter.is_ready for counter in self.counters.values()]
-        wait_until(lambda: all(each() for each in ready), DRAIN_S, "prices at every terminal")
-        wait_until(self._is_current, DRAIN_S, "members at every terminal")
-
     def run(self) -> Story:
         """Live through the day; return what the people at the counters know in the evening."""
+        self.bundles.append(open_shop(self._town))
         self._start = time.monotonic()
         customers = [
             threading.Thread(target=self._serve, args=(name, taps), name=f"counter {name}")
@@ -126,8 +120,9 @@ class Day:
         ]
 
     def _raise_prices(self) -> str:
-        bundle = catalogue.raised(TENANT, _now_ms() + LEAD_MS)
-        self._publish(bundle)
+        bundle = catalogue.raised(TENANT, now_ms() + LEAD_MS)
+        publish(self._town, bundle)
+        self.bundles.append(bundle)
         effective = (time.monotonic() - self._start + LEAD_MS / 1000) / self._length_s
         return f"new prices are published, effective everywhere at {_clock_at(effective)}"
 
@@ -147,22 +142,12 @@ class Day:
         start = time.monotonic()
         self._town.lines[CUT_SITE].mend()
         self._said(f"{self._clock()}  {CUT_SITE} is connected again")
-        wait_until(self._is_current, DRAIN_S, "every record in the ledger, every list current")
+        wait_until(
+            lambda: is_current(self._town),
+            DRAIN_S,
+            "every record in the ledger, every list current",
+        )
         self.drain_s = time.monotonic() - start
-
-    def _is_current(self) -> bool:
-        """Whether the ledger has receipted everything and every terminal knows what it knows."""
-        version = list_version(self._town.ledger)
-        each = [progress(terminal.folder) for terminal in self._town.terminals.values()]
-        return all(it.head_seq == it.acked_seq and it.list_version == version for it in each)
-
-    def _publish(self, bundle: Bundle) -> None:
-        api = self._town.api()
-        try:
-            api.post("/v1/bundles", catalogue.document(bundle))
-        finally:
-            api.close()
-        self.bundles.append(bundle)
 
     def _serve(self, name: str, taps: list[PlannedTap]) -> None:
         """One counter's day, on its own thread."""
@@ -197,10 +182,6 @@ class Day:
             members={card.reference: card.member for card in cards if card.member},
             bundles=tuple(self.bundles),
         )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _clock_at(at: float) -> str:

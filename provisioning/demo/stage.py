@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,11 +29,15 @@ class Stage:
     folder: Path | None
     broker: BrokerKind
     console: Console
+    keep: bool = False
 
 
 @contextmanager
 def town_on(stage: Stage) -> Iterator[Town]:
-    """A whole town, which is gone with the block; its folder stays."""
+    """A whole town, whose processes are gone with the block.
+
+    Its folder stays if it was named, if it shall be kept, or if the block fails.
+    """
     folder = _folder(stage.folder)
     stage.console.print(f"State, keys and logs are in {folder}")
     town = Town(folder, stage.broker)
@@ -42,6 +47,8 @@ def town_on(stage: Stage) -> Iterator[Town]:
         yield town
     finally:
         town.close()
+    if stage.folder is None and not stage.keep:
+        shutil.rmtree(folder)
 
 
 def perform(town: Town, stage: Stage, taps: int, seed: int, json_file: Path | None) -> bool:
@@ -50,7 +57,6 @@ def perform(town: Town, stage: Stage, taps: int, seed: int, json_file: Path | No
     with _progress(console, taps) as served:
         day = Day(town, draw(seed, taps), seed, console.print, served)
         try:
-            day.prepare()
             story = day.run()
         finally:
             day.close()
