@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
 
 import drivers.readers
 from drivers.keys import AES_128_BYTES
@@ -26,23 +25,15 @@ from protocol.plugins import discover
 from protocol.topics import address
 from provisioning import authority as authorities
 from provisioning.authority import LOOPBACK_NAMES, Authority
-from provisioning.brokers import mosquitto, nats
+from provisioning.brokers import BROKERS
 from provisioning.brokers.port import BrokerSettings
 from provisioning.cards import CardDesk
 from provisioning.cloud_api import CloudApi
-from provisioning.demo.opening import open_shop
-from provisioning.demo.plan import MEMBERS
-from provisioning.demo.serving import serve_on
-from provisioning.demo.stage import Stage, perform, town_on
+from provisioning.demo import commands as day
 from provisioning.enrol import Surroundings
 from provisioning.enrol import enrol as enrol_terminal
-from provisioning.errors import BrokenInvariant
 
-BROKERS = {kind.name: kind for kind in (nats.BROKER, mosquitto.BROKER)}
 READERS = discover(drivers.readers, "READER", ReaderKind)
-# Each member pays in and buys at least a few times; with fewer the story has no room.
-TAPS_MIN, TAPS = 5 * MEMBERS, 330
-SEED = 20261122
 _MS_A_DAY = 86_400_000
 
 Chosen = TypeVar("Chosen")
@@ -195,52 +186,8 @@ def card_personalise(
     print(f"The card is {member}'s. Its reference in records is {reference.hex()}.")
 
 
-@app.command()
-def demo(
-    exit_: Annotated[  # noqa: FBT002 - a switch of the command line
-        bool, typer.Option("--exit", help="End after the verdict instead of serving on.")
-    ] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the verdict to this file.")
-    ] = None,
-    broker: BrokerName = "nats",
-    taps: Annotated[int, typer.Option(min=TAPS_MIN, help="How many taps the day has.")] = TAPS,
-    seed: Annotated[int, typer.Option(help="Draws another day.")] = SEED,
-    folder: Annotated[
-        Path | None, typer.Option(help="Empty folder for state, keys and logs.")
-    ] = None,
-    keep: Annotated[  # noqa: FBT002 - a switch of the command line
-        bool, typer.Option("--keep", help="Keep the folder also when everything holds.")
-    ] = False,
-) -> None:
-    """Live a day in a small chain with everything that goes wrong, and judge it.
-
-    Ends with status 0 only if every tap became exactly one ledger entry.
-    """
-    chosen = _chosen(BROKERS, broker)
-    stage = Stage(folder=folder, broker=chosen, console=Console(), keep=keep)
-    print(f"A day in a small chain, drawn from seed {seed}.")
-    with town_on(stage) as town:
-        holds = perform(town, stage, taps, seed, json_file)
-        print("Every invariant holds." if holds else "An invariant is broken.")
-        if not exit_ and sys.stdout.isatty():
-            serve_on(town, stage.console)
-        if not holds:
-            raise BrokenInvariant(str(stage.folder or ""))
-
-
-@app.command()
-def up(
-    broker: BrokerName = "nats",
-    folder: Annotated[
-        Path | None, typer.Option(help="Empty folder for state, keys and logs.")
-    ] = None,
-) -> None:
-    """Serve the demo's chain without its story, until Ctrl-C."""
-    stage = Stage(folder=folder, broker=_chosen(BROKERS, broker), console=Console())
-    with town_on(stage) as town:
-        open_shop(town)
-        serve_on(town, stage.console)
+app.command("demo")(day.demo)
+app.command("up")(day.up)
 
 
 def _now() -> datetime:

@@ -7,6 +7,7 @@ the programs that wrote them.
 from __future__ import annotations
 
 import sqlite3
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from protocol.watermark import Standing
 from provisioning.demo.verdict import Books, Holding, Journal, Leg, Posted
 from provisioning.errors import DayUnfinished
 
+TERMINALS_FOLDER = "terminals"
 JOURNAL, CACHE = Path("data/journal.db"), Path("data/cache.db")
 # A record's place in the ledger: chain * 2**40 + seq.
 _SEQ_BITS = 40
@@ -46,8 +48,16 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def journal(folder: Path, terminal: str, site: str) -> Journal:
+def journals(town: Path) -> list[Journal]:
+    """Read every terminal's folder in the town's."""
+    return [
+        journal(config.parent) for config in sorted(town.glob(f"{TERMINALS_FOLDER}/*/edge.toml"))
+    ]
+
+
+def journal(folder: Path) -> Journal:
     """Read one terminal's folder."""
+    config = tomllib.loads((folder / "edge.toml").read_text())
     with opened(folder / JOURNAL) as disk:
         grants = dict(disk.execute("SELECT epoch, grant_data FROM epochs"))
         records = tuple(data for (data,) in disk.execute("SELECT data FROM records ORDER BY id"))
@@ -57,7 +67,9 @@ def journal(folder: Path, terminal: str, site: str) -> Journal:
         each.member: Holding(each.state.balance, each.state.points - each.state.points_debt)
         for each in snapshots
     }
-    return Journal(terminal, site, _key(folder / "signing.pem"), grants, records, known)
+    return Journal(
+        config["terminal"], config["site"], _key(folder / "signing.pem"), grants, records, known
+    )
 
 
 def progress(folder: Path) -> Progress:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -17,9 +18,13 @@ from provisioning.brokers.port import BrokerKind
 from provisioning.demo import readings, report
 from provisioning.demo.day import Day
 from provisioning.demo.plan import draw
-from provisioning.demo.town import Town
+from provisioning.demo.town import LEDGER, Town
 from provisioning.demo.verdict import Story, Verdict, judge
 from provisioning.errors import FolderInUse
+from provisioning.vault import write_private
+
+# What the people at the counters knew in the evening: with it a day can be judged again.
+STORY = "story.msgpack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,8 @@ def perform(town: Town, stage: Stage, taps: int, seed: int, json_file: Path | No
             story = day.run()
         finally:
             day.close()
-    verdict = read_and_judge(town, story)
+    write_private(town.folder / STORY, msgspec.msgpack.encode(story))
+    verdict = judge_folder(town.folder)
     stages = {name: report.percentiles(times) for name, times in day.stages_ms().items()}
     measured = report.Measured(stages, day.drain_s, seed, stage.broker.name)
     console.print(report.table(verdict, measured))
@@ -69,13 +75,10 @@ def perform(town: Town, stage: Stage, taps: int, seed: int, json_file: Path | No
     return verdict.holds
 
 
-def read_and_judge(town: Town, story: Story) -> Verdict:
-    """Read both sides from their disks and compare them."""
-    journals = [
-        readings.journal(terminal.folder, terminal.at.terminal, terminal.at.site)
-        for terminal in town.terminals.values()
-    ]
-    return judge(story, journals, readings.books(town.ledger))
+def judge_folder(folder: Path) -> Verdict:
+    """Read what a finished day left in its folder, and judge it (again)."""
+    story = msgspec.msgpack.decode((folder / STORY).read_bytes(), type=Story)
+    return judge(story, readings.journals(folder), readings.books(folder / LEDGER))
 
 
 def _folder(wanted: Path | None) -> Path:

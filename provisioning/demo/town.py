@@ -20,6 +20,7 @@ from provisioning.authority import LOOPBACK_NAMES, Authority, Identity, init
 from provisioning.brokers.port import BrokerKind, BrokerSettings
 from provisioning.cloud_api import CloudApi
 from provisioning.demo.plan import SITES, TERMINALS
+from provisioning.demo.readings import TERMINALS_FOLDER
 from provisioning.demo.residents import TENANT, HeldCard, make_cards
 from provisioning.demo.till import Till
 from provisioning.enrol import TILL_TOKEN, Surroundings, enrol
@@ -28,6 +29,8 @@ from provisioning.line import Line
 from provisioning.processes import Child, answers, free_port
 from provisioning.vault import private_folder, write_private
 
+# The ledger's database, in the town's folder.
+LEDGER = Path("cloud/data/ledger.db")
 # Two cores that start five Python programs at once are busy for a while.
 START_S = 60.0
 _ROOT = Path(__file__).parents[2]
@@ -85,7 +88,7 @@ class Town:
     @property
     def ledger(self) -> Path:
         """The ledger's database."""
-        return self.folder / "cloud" / "data" / "ledger.db"
+        return self.folder / LEDGER
 
     def api(self) -> CloudApi:
         """A new client of the cloud's API."""
@@ -193,7 +196,7 @@ key = {json.dumps(str(identity.key))}
 
     def _enrol(self, name: str, api: CloudApi) -> Terminal:
         at, port, device = _address(name), free_port(), Pn532Device()
-        folder = self.folder / "terminals" / name
+        folder = self.folder / TERMINALS_FOLDER / name
         around = Surroundings(
             broker_host="127.0.0.1",
             broker_port=self.lines[at.site].port,

@@ -16,13 +16,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from protocol.topics import Address
 from provisioning.authority import LOOPBACK_NAMES, Authority, Identity, init, private_pem, request
-from provisioning.brokers import mosquitto, nats
+from provisioning.brokers import BROKERS
 from provisioning.brokers.port import BrokerKind, BrokerSettings
 from provisioning.processes import Child, answers, free_port
 from provisioning.vault import write_private
 
 READY_S = 10.0
-BROKERS = {kind.name: kind for kind in (nats.BROKER, mosquitto.BROKER)}
 # What a test parametrised over both brokers takes.
 BOTH_BROKERS = [
     pytest.param("nats", marks=pytest.mark.broker_nats),

@@ -1,0 +1,151 @@
+"""The demo's day, whole; then the same disks with faults planted into them, each found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from provisioning.demo.readings import JOURNAL, TERMINALS_FOLDER
+from provisioning.demo.stage import judge_folder
+from provisioning.demo.town import LEDGER
+from tests.services.broker import BOTH_BROKERS
+
+TAPS = 120
+DAY_S = 110
+KEYS = {
+    "taps",
+    "records",
+    "posted",
+    "lost",
+    "twice",
+    "unbalanced",
+    "balances_differ",
+    "chain_gaps",
+    "tap_ms",
+    "drain_s",
+}
+ZERO = (
+    "lost",
+    "twice",
+    "unbalanced",
+    "balances_differ",
+    "chain_gaps",
+    "price_wrong",
+    "forks",
+    "takings_differ",
+    "taps_unexplained",
+)
+
+
+def _live_a_day(folder: Path, broker: str) -> dict[str, object]:
+    """Run the demo as a person does; its folder is ``folder``/town."""
+    document, town = folder / "verdict.json", folder / "town"
+    command = [sys.executable, "-m", "provisioning", "demo", "--exit", "--taps", str(TAPS)]
+    command += ["--folder", str(town), "--json", str(document), "--broker", broker]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DAY_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, object] = json.loads(document.read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a day that was lived through on NATS."""
+    folder = tmp_path_factory.mktemp("day")
+    verdict = _live_a_day(folder, "nats")
+    assert KEYS <= verdict.keys()
+    assert verdict["taps"] == TAPS
+    assert {key: verdict[key] for key in ZERO} == dict.fromkeys(ZERO, 0)
+    return folder / "town"
+
+
+@pytest.mark.xdist_group("demo")
+@pytest.mark.parametrize("broker", BOTH_BROKERS[1:])
+def test_a_day_on_the_other_broker(tmp_path: Path, broker: str) -> None:
+    verdict = _live_a_day(tmp_path, broker)
+    assert {key: verdict[key] for key in ZERO} == dict.fromkeys(ZERO, 0)
+    assert verdict["overdrawn"]
+
+
+@pytest.mark.xdist_group("demo")
+@pytest.mark.broker_nats
+def test_the_day_held_and_its_disks_say_so_again(town: Path) -> None:
+    verdict = judge_folder(town)
+    assert verdict.holds
+    assert verdict.taps == TAPS
+    assert verdict.records == verdict.posted > TAPS
+    assert verdict.overdrawn >= 1
+
+
+def _ledger(statement: str) -> Callable[[Path], None]:
+    def plant(town: Path) -> None:
+        _change(town / LEDGER, statement)
+
+    return plant
+
+
+def _journal(statement: str) -> Callable[[Path], None]:
+    def plant(town: Path) -> None:
+        _change(town / TERMINALS_FOLDER / "t-0001" / JOURNAL, statement)
+
+    return plant
+
+
+def _change(database: Path, statement: str) -> None:
+    connection = sqlite3.connect(database)
+    with connection:
+        changed = connection.execute(statement).rowcount
+    connection.close()
+    assert changed > 0
+
+
+_A_SALE = "(SELECT max(place) FROM entries WHERE account LIKE 'sales:%')"
+
+
+@pytest.mark.xdist_group("demo")
+@pytest.mark.broker_nats
+@pytest.mark.parametrize(
+    ("plant", "key"),
+    [
+        (_ledger(f"DELETE FROM records WHERE place = {_A_SALE}"), "lost"),
+        (_ledger(f"DELETE FROM entries WHERE place = {_A_SALE}"), "lost"),
+        (
+            _ledger(
+                "INSERT INTO entries SELECT place, line + 100, account, unit, amount"
+                f" FROM entries WHERE place = {_A_SALE}"
+            ),
+            "twice",
+        ),
+        (
+            _ledger(
+                f"UPDATE entries SET amount = amount + 1 WHERE place = {_A_SALE}"
+                " AND account LIKE 'sales:%'"
+            ),
+            "unbalanced",
+        ),
+        (
+            _ledger("UPDATE balances SET amount = amount - 1 WHERE account LIKE 'principal:%'"),
+            "balances_differ",
+        ),
+        (_ledger("UPDATE records SET data = x'00' WHERE kind = 10"), "chain_gaps"),
+        (_journal("DELETE FROM records WHERE kind = 12"), "chain_gaps"),
+        (_journal("DELETE FROM records WHERE kind = 1"), "taps_unexplained"),
+        (_ledger("UPDATE terminals SET standing = 2"), "forks"),
+    ],
+)
+def test_a_fault_planted_on_disk_is_found(
+    town: Path, tmp_path: Path, plant: Callable[[Path], None], key: str
+) -> None:
+    copied = tmp_path / "town"
+    shutil.copytree(town, copied)
+    plant(copied)
+    verdict = judge_folder(copied)
+    assert getattr(verdict, key) > 0
+    assert not verdict.holds
