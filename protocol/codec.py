@@ -23,20 +23,21 @@ _FEATURES: dict[str, Any] = {"builtin_types": _BYTES}
 
 
 @cache
-def _defaults(kind: type[Struct]) -> tuple[object, ...]:
-    return tuple(
+def _shape(kind: type[Struct]) -> tuple[range, tuple[object, ...]]:
+    """Numbers and defaults of the fields."""
+    defaults = tuple(
         field.default if field.default_factory is NODEFAULT else NODEFAULT
         for field in msgspec.structs.fields(kind)
     )
+    return range(len(defaults)), defaults
 
 
 def encode(message: Struct) -> bytes:
     """Return the one encoding of ``message``, which must be an ``array_like`` Struct."""
     values: list[Any] = msgspec.to_builtins(message, **_FEATURES)
-    defaults = _defaults(type(message))
     present = {
         number: value
-        for number, (value, default) in enumerate(zip(values, defaults, strict=True))
+        for number, default, value in zip(*_shape(type(message)), values, strict=True)
         if value != default
     }
     return cbor2.dumps(present)
@@ -46,11 +47,9 @@ def decode(data: bytes, kind: type[Message]) -> Message:
     """Return the message in ``data``; Malformed unless they are its one encoding."""
     try:
         present = cbor2.loads(data)
-        defaults = _defaults(kind)
         if type(present) is not dict:
             raise Malformed(f"{kind.__name__}: not a map")
-        get = present.get
-        values = [get(number, default) for number, default in enumerate(defaults)]
+        values = list(map(present.get, *_shape(kind)))
         message: Message = msgspec.convert(values, kind, **_FEATURES)
     except Malformed:
         raise
