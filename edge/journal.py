@@ -185,10 +185,11 @@ class Journal:
         the few that say which bundle is in force and whether the terminal is locked.
         """
         rows = self._run(
-            "DELETE FROM records WHERE id IN (SELECT id FROM records JOIN epochs USING (epoch)"
-            " WHERE seq < upto_seq AND wall_ms < ? AND kind NOT IN (12, 15)"
-            " ORDER BY id LIMIT ?) RETURNING id",
-            (now_ms - RETENTION_MS, PRUNE_ROWS),
+            "DELETE FROM records WHERE id IN"
+            " (SELECT id FROM records WHERE kind NOT IN (12, 15) ORDER BY id LIMIT ?)"
+            " AND wall_ms < ? AND seq <"
+            " (SELECT upto_seq FROM epochs WHERE epochs.epoch = records.epoch) RETURNING id",
+            (PRUNE_ROWS, now_ms - RETENTION_MS),
         )
         return len(rows)
 

@@ -82,16 +82,19 @@ class LinkListener(Protocol):
 class MqttLink:
     """See edge.ports.Link."""
 
-    def __init__(self, settings: LinkSettings, world: World, listener: LinkListener) -> None:
-        self._settings, self._world, self._listener = settings, world, listener
+    _listener: LinkListener
+
+    def __init__(self, settings: LinkSettings, world: World) -> None:
+        self._settings, self._world = settings, world
         self._stopping = threading.Event()
         self._ended = threading.Event()  # of the present connection
         self._client: mqtt.Client | None = None  # set while the line is up
         self._connection = 0
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
-    def start(self) -> None:
-        """Begin; returns at once."""
+    def start(self, listener: LinkListener) -> None:
+        """Begin, and tell ``listener`` from now on; returns at once."""
+        self._listener = listener
         self._thread.start()
 
     def stop(self) -> None:

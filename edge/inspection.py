@@ -1,0 +1,61 @@
+"""Looks into a journal for a technician, also while the agent runs. Never writes to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from edge.errors import JournalBroken, JournalForeign
+from edge.journal import Identity
+from protocol.chain import Head, extend
+from protocol.errors import ProtocolError
+from protocol.grant import opening_head
+from protocol.record import Kind, read
+from protocol.signing import Purpose
+from protocol.signing import verify as verify_signature
+
+
+def stats(path: Path) -> str:
+    """Return a table: epochs with what the ledger has, and records by kind."""
+    database = _open(path)
+    epochs = database.query(
+        "SELECT epoch, upto_seq, (SELECT count(*) FROM records WHERE records.epoch = epochs.epoch)"
+        " AS count FROM epochs ORDER BY epoch"
+    )
+    kinds = database.query("SELECT kind, count(*) AS count FROM records GROUP BY kind")
+    lines = ["epoch  records  in the ledger"]
+    lines += [f"{row['epoch']:5}  {row['count']:7}  up to {row['upto_seq']}" for row in epochs]
+    lines += [f"{Kind(row['kind']).name.lower():14} {row['count']:7}" for row in kinds]
+    return "\n".join(lines)
+
+
+def verify(path: Path, identity: Identity) -> str:
+    """Check the present epoch from its first kept record to its head, signature by signature.
+
+    Returns one line; JournalBroken names the first record that does not hold.
+    """
+    rows = _open(path)["records"].rows_where("epoch = ?", [identity.epoch], order_by="id")
+    head = opening_head(identity.epoch, identity.grant)
+    count = 0
+    for row in rows:
+        where = f"{path}: record {row['epoch']}/{row['seq']}"
+        try:
+            sealed, signed = read(row["data"])
+            if count == 0 and sealed.record.seq > 1:  # older ones were pruned
+                head = Head(sealed.record.epoch, sealed.record.seq - 1, sealed.record.prev)
+            verify_signature(signed, Purpose.RECORD, identity.verifier)
+            head = extend(head, (sealed,))
+        except ProtocolError as error:
+            raise JournalBroken(f"{where}: {error}") from error
+        if (sealed.hash, sealed.record.tid) != (row["hash"], row["tid"]):
+            raise JournalBroken(f"{where}: the row and its bytes differ")
+        count += 1
+    return f"{path}: {count} records of epoch {identity.epoch} hold, head {head.seq}"
+
+
+def _open(path: Path) -> Database:
+    if not path.is_file():
+        raise JournalForeign(f"there is no journal {path}")
+    return Database(sqlite3.connect(f"file:{path}?mode=ro", uri=True))

@@ -1,0 +1,337 @@
+"""Puts the terminal together: the one place that knows all parts, the clocks and the randomness."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+import drivers.readers
+from drivers.card import NONCE_BYTES, CardIdentity, CardTrust
+from drivers.errors import DriverError
+from drivers.identify import Examiner, card_kinds
+from drivers.reader import ReaderKind, ReaderSettings
+from drivers.supervise import Health, Supervisor
+from edge.agent import Agent, Parts
+from edge.board import Board, Identity, Sources, last_words
+from edge.books import Books
+from edge.cache import Cache
+from edge.clock import Clock
+from edge.commands import Commands
+from edge.config import Settings
+from edge.errors import BadConfig
+from edge.health import Notifier
+from edge.inbox import Inbox, Trust
+from edge.journal import Identity as Owner
+from edge.journal import Journal
+from edge.link import LinkSettings, MqttLink, World
+from edge.relay import Relay
+from protocol import grant, watermark
+from protocol.errors import ProtocolError
+from protocol.plugins import discover
+from protocol.signing import Ed25519Signer, P256Signer, VerifyingKey
+from protocol.watermark import Standing
+
+if TYPE_CHECKING:
+    import uvicorn
+
+JOURNAL = "journal.db"
+CACHE = "cache.db"
+_LOCK = "lock"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# systemd-timesyncd makes it once it has set the clock.
+_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+_DAY_MS = 86_400_000
+_SESSION_BYTES = 8
+# How long open pages and tills may take to end when the agent stops.
+_HTTP_STOP_S = 3
+_HTTP_START_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the terminal holds and whom it believes."""
+
+    owner: Owner
+    trust: Trust
+    issuers: Mapping[bytes, VerifyingKey]
+    reference: bytes
+
+
+def load_keys(settings: Settings) -> Keys:
+    """Read every key file and the grant; BadConfig names what does not fit."""
+    keys = settings.config.keys
+    trust = Trust(settings.keys("keys.cloud", keys.cloud), settings.keys("keys.rules", keys.rules))
+    signer = _signer(settings)
+    granted = settings.read("keys.grant", keys.grant)
+    try:
+        opened = grant.accept(granted, trust.cloud)
+    except ProtocolError as error:
+        raise BadConfig(f"{settings.file}: keys.grant: {error}") from error
+    if (opened.tenant, opened.site, opened.terminal) != settings.at:
+        raise BadConfig(f"{settings.file}: keys.grant: it is for terminal {opened.terminal}")
+    if opened.key_id != signer.key_id:
+        raise BadConfig(f"{settings.file}: keys.grant: it is for another key than keys.signing")
+    owner = Owner(opened.terminal, opened.epoch, granted, signer, signer.verifier)
+    issuers = settings.keys("keys.issuers", keys.issuers)
+    return Keys(owner, trust, issuers, _reference(settings))
+
+
+def _signer(settings: Settings) -> Ed25519Signer | P256Signer:
+    name = "keys.signing"
+    pem = settings.read(name, settings.config.keys.signing)
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise BadConfig(f"{settings.file}: {name}: not a PKCS #8 PEM file") from error
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return Ed25519Signer(key.private_bytes_raw())
+    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+        return P256Signer(key)
+    raise BadConfig(f"{settings.file}: {name}: the key must be Ed25519 or P-256")
+
+
+def _reference(settings: Settings) -> bytes:
+    text = settings.read("keys.reference", settings.config.keys.reference)
+    try:
+        key = bytes.fromhex(text.decode().strip())
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise BadConfig(f"{settings.file}: keys.reference: the file must hold 64 hex characters")
+    return key
+
+
+def system_clock() -> Clock:
+    """The clocks of this machine."""
+    boot = bytes.fromhex(_BOOT_ID.read_text().strip().replace("-", ""))[:8]
+    return Clock(time.time, time.monotonic, _SYNCHRONISED.exists, boot)
+
+
+def _reader_kind(settings: Settings) -> ReaderKind:
+    kinds = discover(drivers.readers, "READER", ReaderKind)
+    kind = kinds.get(settings.config.reader.kind)
+    if kind is None:
+        raise BadConfig(f"{settings.file}: reader.kind: one of {', '.join(kinds)}")
+    return kind
+
+
+def _link(settings: Settings) -> MqttLink:
+    mqtt = settings.config.mqtt
+    files = LinkSettings(
+        at=settings.at,
+        host=mqtt.host,
+        port=mqtt.port,
+        ca=settings.path("mqtt.ca", mqtt.ca),
+        certificate=settings.path("mqtt.certificate", mqtt.certificate),
+        key=settings.path("mqtt.key", mqtt.key),
+    )
+    world = World(
+        uniform=SystemRandom().random,
+        mono_s=time.monotonic,
+        session=lambda: secrets.token_hex(_SESSION_BYTES),
+        will=last_words,
+    )
+    return MqttLink(files, world)
+
+
+class ReaderEvents:
+    """Tells the agent of cards, with the moment at which the reader sensed them."""
+
+    def __init__(self) -> None:
+        self._agent: Agent | None = None
+        self._supervisor: Supervisor | None = None
+
+    def attach(self, agent: Agent, supervisor: Supervisor) -> None:
+        """Pass on to ``agent`` what ``supervisor`` tells from now on."""
+        self._agent, self._supervisor = agent, supervisor
+
+    def health(self) -> str:
+        """How the reader is."""
+        return self._supervisor.health if self._supervisor else Health.OPENING
+
+    def on_card(self, identity: CardIdentity) -> None:
+        """See drivers.supervise.Listener."""
+        if self._agent:
+            self._agent.on_card(identity, self._sensed_s())
+
+    def on_problem(self, problem: DriverError) -> None:
+        """See drivers.supervise.Listener."""
+        if self._agent:
+            self._agent.on_problem(problem, self._sensed_s())
+
+    def on_removed(self) -> None:
+        """See drivers.supervise.Listener: the answer stays on the screen."""
+
+    def _sensed_s(self) -> float:
+        """When the supervisor's loop last turned: it does as soon as it senses a card."""
+        return self._supervisor.turned_at if self._supervisor else time.monotonic()
+
+
+class Terminal:
+    """The parts, put together; ``run`` starts them, and ends when the agent does."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._settings = settings
+        keys = load_keys(settings)
+        clock = system_clock()
+        self._link = _link(settings)
+        self._journal = Journal(settings.data(JOURNAL), keys.owner)
+        self._cache = Cache(settings.data(CACHE))
+        at = settings.at
+        books = Books(self._journal, self._cache, clock, at.terminal, os.urandom)
+        books.open_epoch()
+        relay = Relay(books, clock, self._link, _standing(self._journal, keys.trust))
+        commands = Commands(at.terminal, keys.trust.cloud, books, relay, clock)
+        inbox = Inbox(at, keys.trust, books, relay, self._link, commands)
+        inbox.load()
+        events = ReaderEvents()
+        sources = Sources(
+            books=books,
+            relay=relay,
+            commands=commands,
+            inbox=inbox,
+            link=self._link,
+            clock=clock,
+            reader=events.health,
+        )
+        self._notifier = Notifier(environment)
+        self.agent = Agent(
+            Parts(
+                clock=clock,
+                books=books,
+                relay=relay,
+                commands=commands,
+                inbox=inbox,
+                board=Board(Identity(at.terminal, _version()), sources),
+                notifier=self._notifier,
+            )
+        )
+        self._reader = _supervisor(settings, keys, clock, events)
+        events.attach(self.agent, self._reader)
+
+    def run(self) -> None:
+        """Serve until the agent is stopped; then give everything back."""
+        server, thread = self._start_http()
+        self._link.start(self.agent)
+        self._reader.start()
+        self._notifier.ready()
+        try:
+            self.agent.run()
+        finally:
+            self._reader.stop()
+            self._link.stop()
+            server.should_exit = True
+            thread.join(2 * _HTTP_STOP_S)
+            self._cache.close()
+            self._journal.close()
+
+    def _start_http(self) -> tuple[uvicorn.Server, threading.Thread]:
+        """Serve pages and tills in a thread; return once they are answered."""
+        import uvicorn
+
+        from edge.kiosk.server import create_app
+        from edge.till import create_router
+
+        http, counter = self._settings.config.http, self.agent.counter
+        token = self._settings.token()
+        app = create_app(
+            counter,
+            time.monotonic,
+            routers=[create_router(counter, token)] if token else [],
+            top_ups=http.top_ups,
+        )
+        try:
+            listener = socket.create_server((http.host, http.port))
+        except OSError as error:
+            raise BadConfig(f"{self._settings.file}: http.port {http.port}: {error}") from error
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=_HTTP_STOP_S,
+            )
+        )
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True
+        )
+        thread.start()
+        end = time.monotonic() + _HTTP_START_S
+        while not server.started and thread.is_alive() and time.monotonic() < end:
+            time.sleep(0.005)
+        return server, thread
+
+
+def check(settings: Settings) -> None:
+    """Read every file that the configuration names; BadConfig when one cannot be used."""
+    load_keys(settings)
+    _link(settings)
+    _reader_kind(settings)
+    settings.token()
+
+
+@contextmanager
+def only_agent(settings: Settings) -> Iterator[None]:
+    """Hold the terminal's folder: two agents on one journal would be a fork."""
+    path = settings.data(_LOCK)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadConfig(f"{settings.file}: data_dir: another agent uses it") from error
+        yield
+
+
+def _supervisor(settings: Settings, keys: Keys, clock: Clock, events: ReaderEvents) -> Supervisor:
+    reader = settings.config.reader
+
+    def trust() -> CardTrust:
+        day = clock.wall_ms() // _DAY_MS
+        return CardTrust(
+            reference_key=keys.reference,
+            issuers=keys.issuers,
+            tenant=settings.at.tenant,
+            day=day,
+        )
+
+    examiner = Examiner(
+        kinds=card_kinds(),
+        trust=trust,
+        nonce=lambda: os.urandom(NONCE_BYTES),
+        now=time.monotonic,
+    )
+    where = ReaderSettings(reader.path, reader.names, reader.allow_virtual)
+    return Supervisor(_reader_kind(settings), where, examiner, events)
+
+
+def _standing(journal: Journal, trust: Trust) -> Standing:
+    """What the cloud said last of this terminal."""
+    if journal.watermark is None:
+        return Standing.ACTIVE
+    try:
+        return watermark.accept(journal.watermark, trust.cloud).standing
+    except ProtocolError:
+        return Standing.ACTIVE
+
+
+def _version() -> str:
+    try:
+        return version("tapledger")
+    except PackageNotFoundError:
+        return "checkout"
