@@ -54,7 +54,7 @@ class NfcReader:
         self._air_errors = air_errors
         self._lane = Lane(f"nfc {self._path}")
         self._looks = cycle(_UDP_LOOKS if self._path.startswith(UDP_PREFIX) else _LOOKS)
-        self._idle_from = 0.0
+        self._idle_from = self._seen_at = 0.0
         self._target: Any = None
         self._tag: Any = None
 
@@ -108,7 +108,7 @@ class NfcReader:
 
     def _hold(self, target: Any) -> Presented | None:
         """Start talking to the card; None when it is gone again."""
-        self._target = target
+        self._target, self._seen_at = target, time.monotonic()
         try:
             self._tag = self._frontend.activate(target)
         except self._air_errors:
@@ -125,7 +125,9 @@ class NfcReader:
             raise CardGone("no card is connected")
         self._frontend.deadline = time.monotonic() + deadline_s
         try:
-            return bytes(self._tag.transceive(bytearray(command)))
+            answer = bytes(self._tag.transceive(bytearray(command)))
+            self._seen_at = time.monotonic()
+            return answer
         except self._air_errors as error:
             self._tag = None
             if self._is_there():
@@ -137,13 +139,12 @@ class NfcReader:
     def _await_removal(self, timeout_s: float) -> bool:
         """Gone is a card that neither answers nor is found for ABSENCE_S, or has been replaced."""
         end = time.monotonic() + timeout_s
-        absent_since = None
         while True:
             there = self._is_there()
             now = time.monotonic()
             if there:
-                absent_since = None
-            elif there is None or now - (absent_since := absent_since or now) >= ABSENCE_S:
+                self._seen_at = now
+            elif there is None or now - self._seen_at >= ABSENCE_S:
                 return True
             if now >= end:
                 return False

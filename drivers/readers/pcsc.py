@@ -115,7 +115,8 @@ class PcscReader:
             found = None
             for name, state, atr in self._changes(known, min(left, LOOK_S)):
                 self._states[name] = state & ~_CHANGED
-                if state & _PRESENT and not found:
+                # pcscd tells of a card before it has its ATR, and again when it has.
+                if state & _PRESENT and (atr or state & _MUTE) and not found:
                     found = name, state, bytes(atr)
             if found and (presented := self._hold(*found)):
                 return presented
@@ -148,6 +149,8 @@ class PcscReader:
         sent = tpdu_t0(command) if self._t0 else command
         code, answer = scard.SCardTransmit(self._card, protocol, list(sent))
         _check(code, "exchange with the card")
+        if not answer:
+            raise CardGone("the reader has no answer")
         return bytes(answer)
 
     def _await_removal(self, timeout_s: float) -> bool:

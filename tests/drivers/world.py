@@ -190,7 +190,13 @@ class Log:
         """Return once ``words`` is exactly what was heard so far; fail after SOON_S or on more."""
         with self._changed:
             self._changed.wait_for(lambda: len(self.heard) >= len(words), SOON_S)
-            assert self.heard == list(words)
+            assert self.heard == list(words), f"heard {self.heard}, not {list(words)}"
+
+    def first(self) -> str:
+        """Return what was heard first, as soon as there is something."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.heard, SOON_S), "nothing was heard"
+            return self.heard[0]
 
     def wait_until_heard(self, word: str, times: int = 1) -> None:
         """Return once ``word`` was heard so many times, whatever else was."""

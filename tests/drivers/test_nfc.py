@@ -1,0 +1,153 @@
+"""What only nfcpy's readers have: a line that hangs, babbles or is pulled out, and bad manners."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drivers.errors import CardUnknown, ReaderLost, ReaderRefused
+from drivers.reader import Presented, ReaderSettings
+from drivers.readers.nfc import READER
+from drivers.virtual.pn532 import Line, Pn532Device
+from tests.drivers.rigs import Rig
+from tests.drivers.world import Log, examiner, member_card, reference
+
+
+@pytest.fixture(name="link")
+def _link(tmp_path: Path) -> Path:
+    """The name that udev would give the reader, whatever its number."""
+    return tmp_path / "reader"
+
+
+@pytest.fixture(name="device")
+def _device(link: Path) -> Iterator[Pn532Device]:
+    device = Pn532Device()
+    link.symlink_to(device.path)
+    yield device
+    device.close()
+
+
+def on(device: Pn532Device, link: Path) -> Rig:
+    """The reader under its name."""
+    return Rig(device, READER, ReaderSettings(f"tty:{link}"))
+
+
+def test_a_reader_pulled_out_and_put_back_is_served_again(device: Pn532Device, link: Path) -> None:
+    with on(device, link).supervised() as (log, _):
+        device.insert(member_card(1))
+        log.wait_for("card")
+        device.close()
+        log.wait_for("card", "reader_lost")
+        link.unlink()
+        back = Pn532Device()
+        link.symlink_to(back.path)
+        back.insert(member_card(2))
+        log.wait_for("card", "reader_lost", "card")
+        assert log.identities[-1].reference == reference(2)
+    back.close()
+
+
+@pytest.mark.parametrize("fault", [Line.HUNG, Line.NOISE])
+def test_a_reader_that_hangs_or_babbles_is_opened_again(
+    device: Pn532Device, link: Path, fault: Line
+) -> None:
+    with on(device, link).supervised() as (log, _):
+        device.insert(member_card(1))
+        log.wait_for("card")
+        device.line = fault
+        log.wait_for("card", "reader_lost")
+        device.line = Line.CLEAN
+        log.wait_for("card", "reader_lost", "card")
+
+
+def test_garbage_in_the_middle_of_a_dialogue_is_a_lost_reader(
+    device: Pn532Device, link: Path
+) -> None:
+    device.insert(member_card(1))
+    with on(device, link).reader() as reader:
+        presented = reader.wait_for_card(5.0)
+        assert presented
+        device.line = Line.NOISE
+        with pytest.raises(ReaderLost):
+            examiner().identify(reader, presented)
+
+
+def test_one_line_has_one_owner(device: Pn532Device, link: Path) -> None:
+    with on(device, link).reader(), pytest.raises(ReaderLost):
+        READER.open(ReaderSettings(f"tty:{link}"))
+    with on(device, link).reader() as again:
+        assert again.wait_for_card(0.0) is None
+
+
+@pytest.mark.parametrize("path", ["tty:/dev/no-such-reader", "usb:999:999", "nonsense"])
+def test_a_reader_that_is_not_there_is_lost(path: str) -> None:
+    with pytest.raises(ReaderLost):
+        READER.open(ReaderSettings(path))
+
+
+def test_the_udp_link_is_refused_unless_virtual_readers_are_allowed() -> None:
+    with pytest.raises(ReaderRefused, match="udp"):
+        READER.open(ReaderSettings("udp:127.0.0.1:9"))
+
+
+def test_a_card_without_apdus_is_unknown(device: Pn532Device, link: Path) -> None:
+    with on(device, link).reader() as reader, pytest.raises(CardUnknown):
+        examiner().identify(reader, Presented("reader", b"", b"1234567"))
+
+
+def test_the_drivers_load_without_nfcpy_and_pyscard_and_say_what_is_missing() -> None:
+    program = """
+import sys
+sys.modules |= {"nfc": None, "smartcard": None, "smartcard.scard": None}
+import drivers.supervise, drivers.personalise, drivers.readers.nfc, drivers.readers.pcsc
+from drivers.errors import ReaderRefused
+from drivers.reader import ReaderSettings
+for kind in (drivers.readers.nfc.READER, drivers.readers.pcsc.READER):
+    try:
+        kind.open(ReaderSettings())
+    except ReaderRefused as error:
+        print(error.code, error.detail)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "nfcpy is not installed" in ran.stdout
+    assert "pyscard is not installed" in ran.stdout
+
+
+def test_nfcpy_keeps_its_hands_off_warnings_and_logs(
+    device: Pn532Device, link: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = warnings.showwarning
+    with caplog.at_level(logging.INFO), on(device, link).supervised() as (log, _):
+        device.faults.cut_after(2)
+        device.insert(member_card(1))
+        log.wait_for("card_gone", "removed")
+    assert warnings.showwarning is shown
+    assert caplog.records == []
+
+
+def test_a_listener_that_fails_does_not_end_the_thread(
+    device: Pn532Device, link: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Clumsy(Log):
+        def on_removed(self) -> None:
+            super().on_removed()
+            if len(self.identities) == 1:
+                raise RuntimeError("clumsy")
+
+    clumsy = Clumsy()
+    with on(device, link).supervised(log=clumsy) as (log, _):
+        device.insert(member_card(1))
+        log.wait_for("card")
+        device.remove()
+        log.wait_for("card", "removed")
+        device.insert(member_card(2))
+        log.wait_for("card", "removed", "card")
+    assert "clumsy" in caplog.text
