@@ -5,45 +5,62 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-# Unit of points accounts; money accounts carry the ISO 4217 code of their bundle.
+# Unit of points accounts; money accounts carry the ISO 4217 code of the tenant's currency.
 POINTS = "PT"
-POINTS_GRANTED = "points_granted"  # what members were given, ever: counterpart of points
-POINTS_REDEEMED = "points_redeemed"  # what members gave back, ever
 
 # Names are made once for each member or site; a chain's daily members fit.
 _NAMES_KEPT = 1 << 16
 
 
+class Account(NamedTuple):
+    """A name, and what is counted on it."""
+
+    name: str
+    unit: str
+
+
 class MemberAccounts(NamedTuple):
     """The accounts of one member."""
 
-    principal: str  # liability: prepaid money that is left
-    overdraft: str  # asset: money that the member owes
-    points: str  # liability, in points
-    points_debt: str  # asset, in points
+    principal: Account  # liability: prepaid money that is left
+    overdraft: Account  # asset: money that the member owes
+    points: Account  # liability
+    points_debt: Account  # asset
+
+
+POINTS_GRANTED = Account("points_granted", POINTS)  # what members were given, ever
+POINTS_REDEEMED = Account("points_redeemed", POINTS)  # what members gave back, ever
 
 
 @lru_cache(maxsize=_NAMES_KEPT)
-def member_accounts(member: str) -> MemberAccounts:
-    """The account names of ``member``."""
+def member_accounts(member: str, currency: str) -> MemberAccounts:
+    """The accounts of ``member``."""
     return MemberAccounts(
-        f"principal:{member}", f"overdraft:{member}", f"points:{member}", f"points_debt:{member}"
+        Account(f"principal:{member}", currency),
+        Account(f"overdraft:{member}", currency),
+        Account(f"points:{member}", POINTS),
+        Account(f"points_debt:{member}", POINTS),
     )
 
 
+def member_account_names(member: str) -> tuple[str, ...]:
+    """The names of the accounts of ``member``, whatever the currency."""
+    return tuple(account.name for account in member_accounts(member, ""))
+
+
 @lru_cache(maxsize=_NAMES_KEPT)
-def cash(method: str, site: str) -> str:
+def cash(method: str, site: str, currency: str) -> Account:
     """Asset: what was taken at a site by one method of payment."""
-    return f"cash:{method}:{site}"
+    return Account(f"cash:{method}:{site}", currency)
 
 
 @lru_cache(maxsize=_NAMES_KEPT)
-def sales(site: str) -> str:
+def sales(site: str, currency: str) -> Account:
     """Revenue of a site."""
-    return f"sales:{site}"
+    return Account(f"sales:{site}", currency)
 
 
 @lru_cache(maxsize=_NAMES_KEPT)
-def price_variance(site: str) -> str:
+def price_variance(site: str, currency: str) -> Account:
     """Expense: what a member was not charged because terminal and bundle disagreed."""
-    return f"price_variance:{site}"
+    return Account(f"price_variance:{site}", currency)

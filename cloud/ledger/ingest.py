@@ -23,13 +23,13 @@ from cloud.ledger.chains import (
     Taken,
     apart,
 )
-from cloud.ledger.posting import Books, Leg
+from cloud.ledger.posting import Books, Legs
 from cloud.storage.rows import (
     NOTED,
     POSTED,
     QUARANTINED,
     Chain,
-    EntryRow,
+    Entry,
     QuarantineRow,
     RecordRow,
     Stored,
@@ -65,8 +65,8 @@ class Plan:
     """What one transaction writes, and what is said about it after the commit."""
 
     records: list[RecordRow] = field(default_factory=list)
-    entries: list[EntryRow] = field(default_factory=list)
-    balances: dict[tuple[str, str], int] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    balances: Legs = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
     chains: list[Chain] = field(default_factory=list)  # touched, as they are after it
     quarantine: list[QuarantineRow] = field(default_factory=list)
@@ -79,13 +79,13 @@ class Plan:
 
 class _Posted(NamedTuple):
     event: Event
-    facts: list[Leg]
+    facts: Legs
 
 
 class _Move(NamedTuple):
     posted: _Posted
     state: State | None
-    legs: list[Leg]
+    legs: Legs
 
 
 @dataclass(slots=True)
@@ -180,18 +180,18 @@ class _Booking:
     def _move(self, record: Record, gap: int, books: Books, member: str | None) -> _Move:
         posted = _Posted(posting.charged_event(record, gap), posting.facts(record, gap, books))
         if member is None:
-            return _Move(posted, None, posting.joined(posted.facts))
+            return _Move(posted, None, posted.facts)
         account = self.accounts[member]
         before = account.state
         if advances(before, posted.event):
             after = advance(before, posted.event)
-            moved = posted.facts
+            moved = dict(posted.facts)
         else:
             there = self._all_posted(member, account)
             after = fold([*(each.event for each in there), posted.event])
             moved = _moved_facts(there, posted)
-        legs = [*moved, *posting.member_legs(member, before, after, books.currency)]
-        return _Move(posted, after, posting.joined(legs))
+        legs = posting.with_member(moved, member, before, after, books.currency)
+        return _Move(posted, after, legs)
 
     def _all_posted(self, member: str, account: _Account) -> list[_Posted]:
         if account.before is None:
@@ -200,12 +200,14 @@ class _Booking:
             ]
         return account.before + account.new
 
-    def _post(self, place: int, legs: list[Leg]) -> None:
+    def _post(self, place: int, legs: Legs) -> None:
         entries, balances = self.plan.entries, self.plan.balances
-        for line, (account, unit, amount) in enumerate(legs):
-            entries.append(EntryRow(place, line, account, unit, amount))
-            key = account, unit
-            balances[key] = balances.get(key, 0) + amount
+        line = 0
+        for account, amount in legs.items():
+            if amount:
+                entries.append((place, line, account.name, account.unit, amount))
+                balances[account] = balances.get(account, 0) + amount
+                line += 1
 
     def _keep_apart(self, chain: Chain, step: Step, reason: str, member: str | None) -> None:
         self.apart[chain.chain] = self.apart.get(chain.chain, 0) + 1
@@ -223,17 +225,17 @@ class _Booking:
     ) -> None:
         self.plan.records.append(
             RecordRow(
-                place=place_of(chain.chain, step.seq),
-                tid=b"" if record is None else record.tid,
-                hash=step.hash,
-                data=step.data,
-                kind=0 if record is None else int(record.kind),
-                state=state,
-                audit=finding.flag,
-                gap=finding.gap,
-                member=member,
-                occurred_ms=0 if record is None else record.moment.wall_ms,
-                received_ms=self._now_ms,
+                place_of(chain.chain, step.seq),
+                b"" if record is None else record.tid,
+                step.hash,
+                step.data,
+                0 if record is None else record.kind.value,
+                state,
+                finding.flag,
+                finding.gap,
+                member,
+                0 if record is None else record.moment.wall_ms,
+                self._now_ms,
             )
         )
 
@@ -266,17 +268,14 @@ def _posted(stored: Stored, currency: str) -> _Posted:
     )
 
 
-def _moved_facts(there: Sequence[_Posted], new: _Posted) -> list[Leg]:
+def _moved_facts(there: Sequence[_Posted], new: _Posted) -> Legs:
     """Facts that ``new`` adds or takes back: those of voided records count for nothing."""
     event = new.event
     voided = {each.event.refers_to for each in there if each.event.kind is Kind.VOID}
     if event.kind is not Kind.VOID:
-        return [] if event.tid in voided else new.facts
-    if event.refers_to in voided:
-        return []
-    return [
-        leg
-        for each in there
-        if each.event.tid == event.refers_to
-        for leg in posting.reversed_legs(each.facts)
-    ]
+        return {} if event.tid in voided else dict(new.facts)
+    if event.refers_to not in voided:
+        for each in there:
+            if each.event.tid == event.refers_to:
+                return posting.taken_back(each.facts)
+    return {}

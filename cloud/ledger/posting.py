@@ -6,21 +6,23 @@ are; the member's legs are the difference of two folds, so a late record correct
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
-from cloud.ledger import accounts
+from cloud.ledger.accounts import (
+    POINTS,
+    POINTS_GRANTED,
+    POINTS_REDEEMED,
+    Account,
+    cash,
+    member_accounts,
+    price_variance,
+    sales,
+)
 from protocol.membership.event import STORED_VALUE, Event, event_of
 from protocol.membership.state import State
 from protocol.record import Kind, Record
 
-
-class Leg(NamedTuple):
-    """An amount on an account."""
-
-    account: str
-    unit: str
-    amount: int
+Legs = dict[Account, int]
 
 
 class Books(NamedTuple):
@@ -47,64 +49,53 @@ def charged_event(record: Record, gap: int) -> Event:
     )
 
 
-def facts(record: Record, gap: int, books: Books) -> list[Leg]:
+def facts(record: Record, gap: int, books: Books) -> Legs:
     """The legs of what happened, without the member's accounts.
 
-    A void has none itself: it
-    takes back those of what it refers to.
+    A void has none itself: it takes back those of what it refers to.
     """
-    legs: list[Leg] = []
-    if record.kind is Kind.VOID:
+    legs: Legs = {}
+    kind = record.kind
+    if kind is Kind.VOID:
         return legs
+    site, currency = books.site, books.currency
     total = 0
     for tender in record.tenders:
         total += tender.amount
         if tender.method != STORED_VALUE:
-            legs.append(
-                Leg(accounts.cash(tender.method, books.site), books.currency, tender.amount)
-            )
-    if record.kind is Kind.SALE:
-        legs.append(Leg(accounts.sales(books.site), books.currency, min(gap, 0) - total))
+            account = cash(tender.method, site, currency)
+            legs[account] = legs.get(account, 0) + tender.amount
+    if kind is Kind.SALE:
+        legs[sales(site, currency)] = min(gap, 0) - total
         if gap:
-            legs.append(Leg(accounts.price_variance(books.site), books.currency, abs(gap)))
+            legs[price_variance(site, currency)] = abs(gap)
     if record.earned:
-        legs.append(Leg(accounts.POINTS_GRANTED, accounts.POINTS, record.earned))
+        legs[POINTS_GRANTED] = record.earned
     if record.spent:
-        legs.append(Leg(accounts.POINTS_REDEEMED, accounts.POINTS, -record.spent))
+        legs[POINTS_REDEEMED] = -record.spent
     return legs
 
 
-def reversed_legs(legs: Iterable[Leg]) -> list[Leg]:
-    """The legs that take ``legs`` back."""
-    return [Leg(account, unit, -amount) for account, unit, amount in legs]
+def taken_back(legs: Legs) -> Legs:
+    """The legs that make ``legs`` undone."""
+    return {account: -amount for account, amount in legs.items()}
 
 
-def member_legs(member: str, before: State, after: State, currency: str) -> list[Leg]:
-    """The legs by which a member's accounts go from one fold to another."""
-    names = accounts.member_accounts(member)
-    return [
-        Leg(names.principal, currency, before.principal - after.principal),
-        Leg(names.overdraft, currency, after.overdraft - before.overdraft),
-        Leg(names.points, accounts.POINTS, before.points - after.points),
-        Leg(names.points_debt, accounts.POINTS, after.points_debt - before.points_debt),
-    ]
+def with_member(legs: Legs, member: str, before: State, after: State, currency: str) -> Legs:
+    """Add the legs by which a member's accounts go from one fold to another."""
+    names = member_accounts(member, currency)
+    legs[names.principal] = before.principal - after.principal
+    legs[names.overdraft] = after.overdraft - before.overdraft
+    legs[names.points] = before.points - after.points
+    legs[names.points_debt] = after.points_debt - before.points_debt
+    return legs
 
 
-def joined(legs: Iterable[Leg]) -> list[Leg]:
-    """One leg for each account, without those that move nothing."""
-    sums: dict[tuple[str, str], int] = {}
-    for account, unit, amount in legs:
-        if amount:
-            key = account, unit
-            sums[key] = sums.get(key, 0) + amount
-    return [Leg(*key, amount) for key, amount in sums.items() if amount]
-
-
-def is_balanced(legs: Iterable[Leg]) -> bool:
+def is_balanced(legs: Legs) -> bool:
     """Whether the legs sum to zero for each unit."""
     money = points = 0
-    for _, unit, amount in legs:
-        if unit is accounts.POINTS:
+    for account, amount in legs.items():
+        if account.unit == POINTS:
             points += amount
         else:
             money += amount

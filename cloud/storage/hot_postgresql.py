@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from cloud.storage.rows import EntryRow, RecordRow
+from cloud.storage.rows import Entry, RecordRow
 from cloud.storage.states import COLUMNS, columns_of, state_of
 from protocol.membership.state import State
 
@@ -49,7 +49,7 @@ class HotPostgresql:
         """Insert records."""
         self._copy(_RECORDS, _RECORD_TYPES, rows)
 
-    def add_entries(self, rows: Iterable[EntryRow]) -> None:
+    def add_entries(self, rows: Iterable[Entry]) -> None:
         """Insert entries."""
         self._copy(_ENTRIES, _ENTRY_TYPES, rows)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TypeVar
 
-from cloud.storage.rows import EntryRow, RecordRow
+from cloud.storage.rows import Entry, RecordRow
 from cloud.storage.states import COLUMNS, columns_of, state_of
 from protocol.membership.state import State
 
@@ -51,7 +51,7 @@ class HotSqlite:
         """Insert records."""
         self._connection.executemany(_RECORD, rows)
 
-    def add_entries(self, rows: Iterable[EntryRow]) -> None:
+    def add_entries(self, rows: Iterable[Entry]) -> None:
         """Insert entries."""
         self._connection.executemany(_ENTRY, rows)
 

@@ -52,6 +52,10 @@ class EntryRow(NamedTuple):
     amount: int
 
 
+# An EntryRow in the making: there are four for each record.
+Entry = tuple[int, int, str, str, int]
+
+
 class QuarantineRow(NamedTuple):
     """Signed bytes that are kept apart."""
 

@@ -23,7 +23,7 @@ from cloud.storage.rows import (
     POSTED,
     SEQ_BITS,
     Chain,
-    EntryRow,
+    Entry,
     QuarantineRow,
     RecordRow,
     Stored,
@@ -66,7 +66,7 @@ class HotStatements(Protocol):
     def members(self, references: Collection[bytes]) -> dict[bytes, str]: ...
     def states(self, members: Collection[str]) -> dict[str, State]: ...
     def add_records(self, rows: Iterable[RecordRow]) -> None: ...
-    def add_entries(self, rows: Iterable[EntryRow]) -> None: ...
+    def add_entries(self, rows: Iterable[Entry]) -> None: ...
     def move_balances(self, moves: Mapping[tuple[str, str], int]) -> None: ...
     def set_states(self, states: Mapping[str, State], first_version: int) -> None: ...
 
@@ -74,13 +74,22 @@ class HotStatements(Protocol):
 class Writes(Protocol):
     """What a plan writes; balances are changes, the rest is rows."""
 
-    records: list[RecordRow]
-    entries: list[EntryRow]
-    balances: dict[tuple[str, str], int]
-    states: dict[str, State]
-    chains: list[Chain]
-    quarantine: list[QuarantineRow]
-    counterparts: list[int]
+    @property
+    def records(self) -> Sequence[RecordRow]: ...
+    @property
+    def entries(self) -> Sequence[Entry]: ...
+    @property
+    def balances(self) -> Mapping[Any, int]:
+        """(account, unit) -> change."""
+
+    @property
+    def states(self) -> Mapping[str, State]: ...
+    @property
+    def chains(self) -> Sequence[Chain]: ...
+    @property
+    def quarantine(self) -> Sequence[QuarantineRow]: ...
+    @property
+    def counterparts(self) -> Sequence[int]: ...
 
 
 class UnitOfWork:

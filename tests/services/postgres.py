@@ -1,0 +1,120 @@
+"""A real PostgreSQL of its own: a fresh cluster in a folder, on a unix socket, fsync on."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+START_S = 30.0
+# PostgreSQL refuses to run as root; this user of Debian's base system owns nothing.
+UNPRIVILEGED = "nobody"
+
+
+class Postgres:
+    """A server in ``folder``; ``kill`` and ``start`` as often as a test likes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
+
+    def create(self) -> None:
+        """Make the cluster."""
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(UNPRIVILEGED)
+            os.chown(self.folder, owner.pw_uid, owner.pw_gid)
+        options = ("--auth=trust", "--username=ledger", "--encoding=UTF8", "--no-locale")
+        command = self._as_owner("initdb", "-D", str(self.folder / "data"), *options)
+        subprocess.run(command, check=True, capture_output=True, cwd=self.folder)
+
+    def start(self) -> None:
+        """Return when it answers."""
+        command = self._as_owner(
+            *("postgres", "-D", str(self.folder / "data"), "-k", str(self.folder)),
+            *("-c", "listen_addresses=", "-c", "fsync=on", "-c", "synchronous_commit=on"),
+            *("-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB"),
+        )
+        log = self.folder / "log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, cwd=self.folder
+            )
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            assert self._process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it in good order."""
+        if self._process is not None:
+            self._process.send_signal(2)
+            self._process.wait(START_S)
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL to the server and so to its children, as when the host fails."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(START_S)
+        self._process = None
+
+    def new_database(self) -> str:
+        """The URL of a fresh database, in the form of the cloud's configuration."""
+        self._databases += 1
+        name = f"ledger_{self._databases}"
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return f"postgresql+psycopg://ledger@/{name}?host={self.folder}"
+
+    def _address(self, name: str) -> str:
+        return f"host={self.folder} user=ledger dbname={name} connect_timeout=2"
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self._address("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _as_owner(self, program: str, *arguments: str) -> list[str]:
+        command = [str(self.programs / program), *arguments]
+        if os.geteuid() != 0:
+            return command
+        owner = pwd.getpwnam(UNPRIVILEGED)
+        ids = f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"
+        # It must not outlive a test run that is killed.
+        return ["setpriv", *ids, "--pdeathsig=QUIT", *command]
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """A server that is ready, and gone afterwards with its folder."""
+    # A socket's path has at most 107 bytes, and the unprivileged user must reach it.
+    folder = Path(tempfile.mkdtemp(prefix="tapledger-pg-"))
+    server = Postgres(folder)
+    try:
+        server.create()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server
