@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, tuple_
 
-from cloud.ledger.accounts import POINTS, member_accounts
-from cloud.storage.rows import seq_of
-from cloud.storage.schema import SEQ_BITS, entries, epochs, records, terminals
+from cloud.ledger.accounts import POINTS, member_account_names
+from cloud.storage.rows import SEQ_BITS, seq_of
+from cloud.storage.schema import entries, epochs, records, terminals
 from protocol.record import Kind
 
 # One page.
@@ -103,7 +103,7 @@ def _held(connection: Connection, member: str, upto: Mark) -> tuple[int, int]:
         .where(
             records.c.member == member,
             tuple_(records.c.occurred_ms, records.c.place) <= upto,
-            entries.c.account.in_(member_accounts(member)),
+            entries.c.account.in_(member_account_names(member)),
         )
         .group_by(entries.c.unit)
     )
@@ -123,7 +123,7 @@ def _moved(
     query = select(entries.c.place, entries.c.unit, entries.c.amount)
     moved: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for place, unit, amount in connection.execute(
-        query.where(entries.c.place.in_(places), entries.c.account.in_(member_accounts(member)))
+        query.where(entries.c.place.in_(places), entries.c.account.in_(member_account_names(member)))
     ):
         value, points = moved[place]
         moved[place] = (value, points - amount) if unit == POINTS else (value - amount, points)
