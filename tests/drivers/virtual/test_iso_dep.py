@@ -109,8 +109,19 @@ def test_deselect_is_confirmed_and_ends_the_protocol(card: IsoDepCard) -> None:
 
 
 def test_a_mute_card_stays_mute_when_asked_again(card: IsoDepCard) -> None:
-    assert card.receive(b"\x02mute") is None
-    assert card.receive(b"\xb2") is None
+    assert card.receive(b"\x02abc") == b"\x02cba"
+    assert card.receive(b"\x03mute") is None
+    assert card.receive(b"\xb3") is None
+
+
+def test_a_new_command_drops_the_rest_of_an_answer(card: IsoDepCard) -> None:
+    assert card.receive(b"\xc2") == b"\xc2"
+    assert card.receive(b"\xe0\x00") == ATS
+    assert card.receive(b"\x02" + bytes(13)) == b"\x02" + bytes(13)
+    assert card.receive(b"\x13" + bytes(13)) == b"\xa3"
+    assert card.receive(b"\x02" + bytes(13)) == b"\x12" + bytes(13)
+    assert card.receive(b"\x13" + bytes(1)) == b"\xa3"
+    assert card.receive(b"\xa2") is None
 
 
 def test_a_torn_card_is_the_carriers_matter() -> None:

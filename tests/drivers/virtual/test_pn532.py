@@ -199,10 +199,12 @@ def test_a_reader_killed_in_a_frame_leaves_a_line_that_opens_again(
 
 def test_a_line_that_nobody_reads_does_not_stop_the_chip(device: Pn532Device) -> None:
     line = os.open(device.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-    for _ in range(1000):
+    echo = bytes.fromhex("0000FFC23ED400") + bytes(192) + bytes.fromhex("2C00")
+    for _ in range(2000):
         with contextlib.suppress(BlockingIOError):
-            os.write(line, bytes.fromhex("0000FF02FED4022A00"))
-    closing = threading.Thread(target=device.close)
+            os.write(line, echo)
+            os.sched_yield()
+    closing = threading.Thread(target=device.close, daemon=True)
     closing.start()
     closing.join(DEADLINE_S)
     os.close(line)
@@ -245,6 +247,15 @@ def test_no_command_breaks_the_chip(bodies: list[bytes]) -> None:
         answer = chip.run(body)
         assert answer is None or len(answer) <= 264
     assert chip.run(b"\x02") == bytes.fromhex("32010607")
+
+
+def test_a_field_that_goes_off_takes_the_cards_power() -> None:
+    chip = Pn532Chip(Faults())
+    chip.place(CARD)
+    assert chip.run(bytes.fromhex("42E080"))[0] == 0  # type: ignore[index]
+    assert chip.run(bytes.fromhex("42B2")) == bytes.fromhex("00A3")
+    assert chip.run(bytes.fromhex("320102")) == b""
+    assert chip.run(bytes.fromhex("42B2")) == b"\x01"
 
 
 @pytest.mark.libnfc
