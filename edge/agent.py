@@ -70,6 +70,7 @@ class Agent:
         self._sensed_s = self._identified_s = self._next_beat_s = 0.0
         self._next_prune_ms = 0
         self.counter = CounterWindow(self.post, lambda: self, self._board.screen)
+        self._refresh()
 
     def post(self, work: Callable[[], None]) -> None:
         """Have ``work`` done on the agent's thread; waits while too much else does."""
@@ -112,6 +113,7 @@ class Agent:
 
     def on_problem(self, problem: DriverError, sensed_s: float) -> None:
         """A card failed, or the reader did."""
+        _log.info("%s", problem)
         if isinstance(problem, _NO_ANSWER):
             self.post(lambda: self._feed(tap_flow.Trouble(problem.code)))
         else:
