@@ -17,7 +17,7 @@ class Quality(IntEnum):
     AUTHENTICATED = 3  # bounded, and the bound comes from signed time
 
 
-class Moment(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Moment(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """``boot`` names the boot (8 bytes); ``mono_ms`` orders moments inside one boot."""
 
     boot: Annotated[bytes, Meta(min_length=8, max_length=8)]

@@ -72,7 +72,7 @@ Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Ident = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
-class Card(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Card(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The card as the terminal saw it; ``reference`` is keyed and one-way."""
 
     reference: Ident
@@ -84,7 +84,7 @@ class Card(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     proof: Annotated[bytes, Meta(max_length=256)] = b""
 
 
-class Line(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Line(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """One product: ``list_price`` and ``net_price`` are of the whole line, ``rules`` the cause."""
 
     sku: Code
@@ -94,21 +94,21 @@ class Line(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     rules: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()
 
 
-class Tender(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Tender(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """How a part was paid: ``stored_value``, ``cash`` or another method's name."""
 
     method: Code
     amount: Amount
 
 
-class BundleRef(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class BundleRef(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The bundle by which prices, points and tier were decided."""
 
     version: Count
     digest: Hash
 
 
-class Record(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
+class Record(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """One step. Field numbers on the wire are the places here: append only, never reorder."""
 
     version: int = WIRE_VERSION
