@@ -14,7 +14,6 @@ from drivers.reader import Presented, Reader, ReaderKind
 from protocol.plugins import discover
 from tests.drivers.rigs import CARRIERS, Rig, rig
 from tests.drivers.world import SOON_S, examiner, member_card, reference
-from tests.services.pcscd import pcscd  # noqa: F401 - a fixture
 
 KINDS = discover(drivers.readers, "READER", ReaderKind)
 FAST = Deadlines(exchange_s=0.4, dialogue_s=1.0)

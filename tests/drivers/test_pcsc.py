@@ -15,13 +15,13 @@ from drivers.supervise import Health, Supervisor
 from drivers.virtual.vpcd import VpcdCarrier
 from tests.drivers.rigs import Rig, rig
 from tests.drivers.world import SOON_S, examiner, member_card, reference
-from tests.services.pcscd import Pcscd, pcscd  # noqa: F401 - a fixture
+from tests.services.pcscd import Pcscd
 
 pytestmark = pytest.mark.pcscd
 
 
 @pytest.fixture(name="slot")
-def _slot(pcscd: Pcscd) -> Iterator[Rig]:  # noqa: F811 - the fixture above
+def _slot(pcscd: Pcscd) -> Iterator[Rig]:
     built = rig("pcsc", lambda: pcscd)
     yield built
     built.carrier.close()
@@ -35,7 +35,7 @@ def wait_for_health(supervisor: Supervisor, health: Health) -> None:
         time.sleep(0.005)
 
 
-def test_a_killed_and_restarted_pcscd_is_survived(slot: Rig, pcscd: Pcscd) -> None:  # noqa: F811
+def test_a_killed_and_restarted_pcscd_is_survived(slot: Rig, pcscd: Pcscd) -> None:
     with slot.supervised() as (log, supervisor):
         slot.carrier.insert(member_card(1))
         log.wait_for("card")
@@ -50,7 +50,7 @@ def test_a_killed_and_restarted_pcscd_is_survived(slot: Rig, pcscd: Pcscd) -> No
         assert log.identities[-1].reference == reference(2)
 
 
-def test_a_pcscd_that_starts_later_is_found(slot: Rig, pcscd: Pcscd) -> None:  # noqa: F811
+def test_a_pcscd_that_starts_later_is_found(slot: Rig, pcscd: Pcscd) -> None:
     pcscd.kill()
     try:
         with pytest.raises(ReaderLost, match="reach pcscd"):
@@ -105,7 +105,7 @@ def test_without_pyscard_the_error_says_what_to_install(
         READER.open(slot.settings)
 
 
-def test_the_other_slot_is_watched_too(slot: Rig, pcscd: Pcscd) -> None:  # noqa: F811
+def test_the_other_slot_is_watched_too(slot: Rig, pcscd: Pcscd) -> None:
     other = VpcdCarrier("127.0.0.1", pcscd.ports[1])
     other.insert(member_card(1))
     try:
