@@ -51,6 +51,17 @@ class Terminal(NamedTuple):
         return self.status.oldest_ms if self.status is not None and self.queue else 0
 
 
+class SentCommand(NamedTuple):
+    """A command and what became of it; ``code`` is empty until the terminal answers."""
+
+    verb: str
+    operator: str
+    issued_ms: int
+    not_after_ms: int
+    code: str
+    done_ms: int
+
+
 class Enrolment(NamedTuple):
     """A key that may write one epoch, with the grant's signed bytes."""
 

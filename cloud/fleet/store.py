@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Row, Select, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cloud.errors import TerminalExists, TerminalRevoked, UnknownTerminal
-from cloud.fleet.model import Enrolment, Terminal
+from cloud.fleet.model import Enrolment, SentCommand, Terminal
 from cloud.storage.schema import commands, epochs, terminals
 from protocol.codec import decode, encode
 from protocol.command import Command, CommandDone
@@ -130,6 +130,14 @@ def finish_command(connection: Connection, terminal: str, done: CommandDone, now
         .where(commands.c.id == done.id, commands.c.terminal == terminal, commands.c.code == "")
         .values(code=done.code, done_ms=now_ms)
     )
+
+
+def commands_of(connection: Connection, terminal: str, limit: int) -> list[SentCommand]:
+    """The newest commands to a terminal, newest first."""
+    columns = [commands.c[name] for name in SentCommand._fields]
+    query = select(*columns).where(commands.c.terminal == terminal)
+    rows = connection.execute(query.order_by(commands.c.issued_ms.desc()).limit(limit))
+    return [SentCommand(*row) for row in rows]
 
 
 def _add_epoch(connection: Connection, new: Enrolment) -> None:

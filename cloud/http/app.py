@@ -16,15 +16,14 @@ from starlette.types import ASGIApp
 
 from cloud.http.envelope import Envelope
 from cloud.http.errors import (
-    BadField,
     BadJson,
     BodyTooLarge,
     Internal,
     NoSuchPage,
     NotReady,
-    UnknownField,
     WrongMethod,
     document,
+    fault_of,
     responses,
     status_of,
 )
@@ -144,7 +143,8 @@ def _handle_errors(app: FastAPI, parts: Parts) -> None:
         return answer(request, known)
 
     def invalid(request: Request, error: Exception) -> Response:
-        return answer(request, _named(error))
+        faults = error.errors() if isinstance(error, RequestValidationError) else ()
+        return answer(request, fault_of(faults))
 
     def http(request: Request, error: Exception) -> Response:
         return answer(request, _of_status(error))
@@ -153,20 +153,6 @@ def _handle_errors(app: FastAPI, parts: Parts) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, product)
-
-
-def _named(error: Exception) -> ProductError:
-    """The fault that a caller should mend first; the value itself is not repeated."""
-    faults = list(error.errors()) if isinstance(error, RequestValidationError) else []
-    faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
-    for fault in faults:
-        place = ".".join(str(step) for step in fault["loc"])
-        if fault["type"] == "json_invalid":
-            return BadJson(place)
-        if fault["type"] == "extra_forbidden":
-            return UnknownField(place)
-        return BadField(f"{place}: {fault['msg']}"[:300])
-    return BadField()
 
 
 def _of_status(error: Exception) -> ProductError:

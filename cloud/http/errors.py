@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -216,3 +216,18 @@ def responses(*kinds: type[ProductError]) -> dict[int | str, dict[str, Any]]:
         said = found.setdefault(status, {"model": ErrorDocument, "description": ""})
         said["description"] = f"{said['description']} {line}".strip()
     return found
+
+
+def fault_of(faults: Sequence[Any]) -> HttpError:
+    """The fault, of those that pydantic found, that a caller should mend first.
+
+    It names the place; the value itself is not repeated.
+    """
+    for fault in sorted(faults, key=lambda each: each["type"] != "extra_forbidden"):
+        place = ".".join(str(step) for step in fault["loc"])
+        if fault["type"] == "json_invalid":
+            return BadJson(place)
+        if fault["type"] == "extra_forbidden":
+            return UnknownField(place)
+        return BadField(f"{place}: {fault['msg']}"[:300])
+    return BadField()

@@ -121,7 +121,7 @@ def record_line(found: Found) -> RecordLine:
     """Return ``found`` as a listing shows it."""
     shown = found._asdict()
     del shown["data"]
-    return RecordLine(**shown | {"kind": found.kind.name.lower() if found.kind else ""})
+    return RecordLine(**shown | {"kind": found.word})
 
 
 def record_document(proof: Proof) -> RecordDocument:

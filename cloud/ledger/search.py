@@ -43,6 +43,11 @@ class Found(NamedTuple):
     received_ms: int
     data: bytes
 
+    @property
+    def word(self) -> str:
+        """The kind as a code; empty when the bytes cannot be read."""
+        return self.kind.name.lower() if self.kind else ""
+
 
 def find(connection: Connection, query: Query, limit: int = PAGE) -> list[Found]:
     """Up to ``limit`` records that fit, newest first.

@@ -27,7 +27,7 @@ from cloud.rules.release import release
 from protocol.errors import BadAmount, BadBundle, Malformed, UnknownProduct
 from protocol.signing import SigningKey
 
-_Number = Annotated[int, Path(ge=1, lt=1 << 53, description="The bundle's number.")]
+Number = Annotated[int, Path(ge=1, lt=1 << 53, description="The bundle's number.")]
 
 
 class Publisher(NamedTuple):
@@ -88,7 +88,7 @@ def _reading(api: APIRouter, backend: Backend) -> None:
         openapi_extra=needs(Permission.FLEET),
         responses=responses(UnknownBundle),
     )
-    def one(number: _Number) -> BundleDocument:
+    def one(number: Number) -> BundleDocument:
         with backend.database.read() as connection:
             now = _now(connection, backend)
             return bundle_document(store.bundle(connection, number), *now)

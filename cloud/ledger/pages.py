@@ -1,0 +1,153 @@
+"""Console pages of the ledger: find records, one record with its proof, quarantine, overview."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import Connection
+
+from cloud.console.overview import Panel
+from cloud.console.sheet import sheet
+from cloud.console.shell import Place, Shell
+from cloud.http.document import TerminalPath
+from cloud.http.identity import CONSOLE_PATH, Permission
+from cloud.ledger import search
+from cloud.ledger.api import KINDS, Number
+from cloud.ledger.documents import decoded
+from cloud.ledger.figures import figures, sales_by_site
+from cloud.ledger.proof import Proof, proof, quarantined
+from protocol.record import record_hash
+from protocol.signing import key_id
+
+PATH = f"{CONSOLE_PATH}/records"
+QUARANTINE_PATH = f"{CONSOLE_PATH}/quarantine"
+PLACE = Place("records", "Records", PATH, "records", Permission.BOOKS)
+QUARANTINE_PLACE = Place(
+    "quarantine", "Quarantine", QUARANTINE_PATH, "quarantine", Permission.BOOKS
+)
+# One page of a listing, and one file.
+PAGE, SHEET = 50, 500
+RECENT = 8
+
+_Narrow = Annotated[str, Query(max_length=40)]
+_Kind = Annotated[str, Query(pattern=f"^({'|'.join(KINDS)})?$")]
+_Text = Annotated[str, Query(max_length=64)]
+
+
+def router(shell: Shell) -> APIRouter:
+    """The routes of the ledger's pages."""
+    pages = APIRouter(include_in_schema=False)
+    _listing(pages, shell)
+    _one(pages, shell)
+
+    @pages.get(QUARANTINE_PATH)
+    def quarantine(request: Request) -> Response:
+        shell.enter(request, Permission.BOOKS)
+        with shell.backend.database.read() as connection:
+            rows = quarantined(connection)
+        return shell.page(request, "ledger/quarantine.html", {"rows": rows})
+
+    return pages
+
+
+def _listing(pages: APIRouter, shell: Shell) -> None:
+    @pages.get(PATH)
+    def listing(
+        request: Request,
+        terminal: _Narrow = "",
+        member: _Narrow = "",
+        kind: _Kind = "",
+        text: _Text = "",
+    ) -> Response:
+        shell.enter(request, Permission.BOOKS)
+        query = search.Query(terminal.strip(), member.strip(), KINDS.get(kind), text)
+        with shell.backend.database.read() as connection:
+            found = search.find(connection, query, PAGE)
+        chosen = {"terminal": terminal, "member": member, "kind": kind, "text": text}
+        facts = {"records": found, "kinds": list(KINDS), "page": PAGE, "chosen": chosen}
+        return shell.page(request, "ledger/records.html", facts)
+
+    @pages.get(f"{PATH}.csv")
+    def table(
+        request: Request,
+        terminal: _Narrow = "",
+        member: _Narrow = "",
+        kind: _Kind = "",
+        text: _Text = "",
+    ) -> Response:
+        shell.enter(request, Permission.BOOKS)
+        query = search.Query(terminal.strip(), member.strip(), KINDS.get(kind), text)
+        with shell.backend.database.read() as connection:
+            found = search.find(connection, query, SHEET)
+        head = (
+            *("terminal", "epoch", "seq", "site", "kind", "state", "audit", "member"),
+            *("occurred_ms", "received_ms", "hash"),
+        )
+        rows = [
+            (
+                *(each.terminal, each.epoch, each.seq, each.site, each.word, each.state),
+                *(each.audit, each.member or "", each.occurred_ms, each.received_ms),
+                record_hash(each.data).hex(),
+            )
+            for each in found
+        ]
+        return sheet("records", head, rows)
+
+
+def _one(pages: APIRouter, shell: Shell) -> None:
+    def find(request: Request, terminal: str, epoch: int, seq: int) -> Proof:
+        shell.enter(request, Permission.BOOKS)
+        with shell.backend.database.read() as connection:
+            return proof(connection, terminal, epoch, seq)
+
+    @pages.get(f"{PATH}/{{terminal}}/{{epoch}}/{{seq}}")
+    def one(request: Request, terminal: TerminalPath, epoch: Number, seq: Number) -> Response:
+        found = find(request, terminal, epoch, seq)
+        sums: dict[str, int] = defaultdict(int)
+        for entry in found.entries:
+            sums[entry.unit] += entry.amount
+        facts = {
+            "proof": found,
+            "checks": _checks(found, dict(sums)),
+            "sums": dict(sums),
+            "key_id": key_id(found.public_key).hex(),
+            "decoded": None if found.record is None else decoded(found.record),
+        }
+        return shell.page(request, "ledger/record.html", facts)
+
+    @pages.get(f"{PATH}/{{terminal}}/{{epoch}}/{{seq}}/data")
+    def data(request: Request, terminal: TerminalPath, epoch: Number, seq: Number) -> Response:
+        found = find(request, terminal, epoch, seq)
+        name = f"{terminal}-{epoch}-{seq}.cose"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(found.data, media_type="application/cose", headers=headers)
+
+
+def _checks(found: Proof, sums: Mapping[str, int]) -> list[tuple[str, bool]]:
+    """What was checked just now, in the order in which somebody else would."""
+    return [
+        (
+            "The bytes have the hash that the chain carries on",
+            record_hash(found.data) == found.hash,
+        ),
+        ("The record names the one before it", found.linked),
+        ("The terminal's key signed exactly these bytes", found.signed),
+        ("The signed watermark of the terminal covers it", found.seq <= found.upto_seq),
+        ("Its entries add up to zero in each unit", not any(sums.values())),
+    ]
+
+
+def _overview(connection: Connection, _now_ms: int) -> Mapping[str, Any]:
+    sites = sales_by_site(connection)
+    return {
+        "figures": figures(connection),
+        "sites": sites,
+        "most": max((site.amount for site in sites), default=0),
+        "records": search.find(connection, search.Query(), RECENT),
+    }
+
+
+PANEL = Panel("ledger/overview.html", Permission.BOOKS, _overview)
