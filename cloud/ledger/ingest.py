@@ -229,7 +229,7 @@ class _Booking:
                 b"" if record is None else record.tid,
                 step.hash,
                 step.data,
-                0 if record is None else record.kind.value,
+                0 if record is None else int(record.kind),
                 state,
                 finding.flag,
                 finding.gap,

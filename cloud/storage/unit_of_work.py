@@ -35,11 +35,15 @@ from protocol.chain import Head
 from protocol.membership.state import State
 from protocol.watermark import QUARANTINED_MAX, Standing
 
-_CHAIN = select(
-    *(epochs.c.chain, epochs.c.terminal, terminals.c.site, epochs.c.epoch, epochs.c.algorithm),
-    *(epochs.c.public_key, epochs.c.upto_seq, epochs.c.head_hash, epochs.c.quarantined),
-    *(terminals.c.standing, terminals.c.epoch.label("newest_epoch")),
-).select_from(epochs.join(terminals))
+_CHAIN = (
+    select(
+        *(epochs.c.chain, epochs.c.terminal, terminals.c.site, epochs.c.epoch),
+        *(epochs.c.algorithm, epochs.c.public_key, epochs.c.upto_seq, epochs.c.head_hash),
+        *(epochs.c.quarantined, terminals.c.standing, terminals.c.epoch.label("newest_epoch")),
+    )
+    .select_from(epochs.join(terminals))
+    .where(epochs.c.terminal == bindparam("name"), epochs.c.epoch == bindparam("number"))
+)
 _EPOCH = (
     update(epochs)
     .where(epochs.c.chain == bindparam("number"))
@@ -50,7 +54,7 @@ _HEARD = update(terminals).where(_NAMED).values(heard_ms=bindparam("now_ms"))
 _FORKED = update(terminals).where(_NAMED).values(standing=Standing.FORKED.value)
 _COUNTERPARTS = (
     select(epochs.c.terminal, epochs.c.epoch, records.c.place, records.c.hash, records.c.data)
-    .select_from(records.join(epochs, epochs.c.chain == records.c.place.bitwise_rshift(SEQ_BITS)))
+    .select_from(records.join(epochs, epochs.c.chain == records.c.place // (1 << SEQ_BITS)))
     .where(records.c.place.in_(bindparam("places", expanding=True)))
 )
 _APART = text(
@@ -108,9 +112,8 @@ class UnitOfWork:
 
     def chain(self, terminal: str, epoch: int) -> Chain | None:
         """The chain of a granted epoch."""
-        row = self._connection.execute(
-            _CHAIN.where(epochs.c.terminal == terminal, epochs.c.epoch == epoch)
-        ).one_or_none()
+        found = self._connection.execute(_CHAIN, {"name": terminal, "number": epoch})
+        row = found.one_or_none()
         return None if row is None else _chain(row)
 
     def hashes(self, chain: int, first: int, last: int) -> list[bytes]:
@@ -121,7 +124,7 @@ class UnitOfWork:
 
     def history(self, member: str) -> list[Stored]:
         """Every posted record of a member."""
-        chain = records.c.place.bitwise_rshift(SEQ_BITS)
+        chain = records.c.place // (1 << SEQ_BITS)
         rows = self._connection.execute(
             select(records.c.data, records.c.gap, terminals.c.site)
             .select_from(records.join(epochs, epochs.c.chain == chain).join(terminals))
