@@ -49,7 +49,7 @@ def statement(
     connection: Connection, member: str, before: Mark | None = None, limit: int = PAGE
 ) -> list[StatementLine]:
     """Up to ``limit`` lines that stand before ``before``, newest first."""
-    chain = records.c.place.bitwise_rshift(SEQ_BITS)
+    chain = records.c.place // (1 << SEQ_BITS)
     query = (
         select(
             *(records.c.place, records.c.data, epochs.c.terminal, terminals.c.site, epochs.c.epoch),
