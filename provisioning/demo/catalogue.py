@@ -64,7 +64,11 @@ def document(bundle: Bundle) -> dict[str, Any]:
         "rules": [structs.asdict(rule) for rule in bundle.rules],
         "tiers": [structs.asdict(tier) for tier in bundle.tiers],
         "limits": structs.asdict(bundle.limits),
-        "golden": [structs.asdict(golden) for golden in bundle.golden],
+        "golden": [
+            structs.asdict(golden)
+            | {"basket": [{"sku": sku, "quantity": number} for sku, number in golden.basket]}
+            for golden in bundle.golden
+        ],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -21,6 +22,8 @@ TRAVELLERS = 2
 CUT_FROM = 2 / 3
 # Paying in fills the first part.
 OPENING = 0.12
+# A contact reader that is asked every 0.4 s takes a second for a customer.
+SLOW_SHARE = 12
 TOP_UPS = (10_000, 15_000, 20_000)
 
 # What else happens at a terminal, in percent; the rest are purchases.
@@ -67,13 +70,18 @@ def member_cards() -> tuple[str, ...]:
     return tuple(f"m{number:02d}" for number in range(1, MEMBERS + 1))
 
 
-def draw(seed: int, taps: int) -> dict[str, list[PlannedTap]]:
-    """Terminal -> its taps in order of time; ``taps`` altogether, at least 4 a member."""
+def draw(seed: int, taps: int, slow: Collection[str] = ()) -> dict[str, list[PlannedTap]]:
+    """Terminal -> its taps in order of time; ``taps`` altogether, at least 4 a member.
+
+    ``slow`` terminals take one customer where the others take SLOW_SHARE.
+    """
     random = Random(seed)
     counters = [_Counter(terminal) for terminal in TERMINALS]
+    quick = [counter for counter in counters if counter.terminal not in slow]
+    turns = [*(quick * SLOW_SHARE), *(each for each in counters if each.terminal in slow)]
     cards = member_cards()
     for place, card in enumerate(cards):
-        counter = counters[place % len(counters)]
+        counter = quick[place % len(quick)]
         amount = TOP_UPS[0] if place < TRAVELLERS else random.choice(TOP_UPS)
         order = {"kind": "top_up", "amount": amount, "method": "cash"}
         counter.add(OPENING * place / len(cards), card, order)
@@ -84,7 +92,7 @@ def draw(seed: int, taps: int) -> dict[str, list[PlannedTap]]:
         while meetings and meetings[0][0] <= at:
             _, counter, card, order = meetings.pop(0)
             counter.add(at, card, order)
-        _anything(random, counters[number % len(counters)], at, cards[TRAVELLERS:])
+        _anything(random, turns[number % len(turns)], at, cards[TRAVELLERS:])
     for _, counter, card, order in meetings:
         counter.add(1.0, card, order)
     return {counter.terminal: counter.taps for counter in counters}

@@ -59,8 +59,9 @@ def town_on(stage: Stage) -> Iterator[Town]:
 def perform(town: Town, stage: Stage, taps: int, seed: int, json_file: Path | None) -> bool:
     """Run the day, show the verdict, write ``json_file``; return whether every invariant holds."""
     console = stage.console
+    slow = [name for name, terminal in town.terminals.items() if terminal.slot.slow]
     with _progress(console, taps) as served:
-        day = Day(town, draw(seed, taps), seed, console.print, served)
+        day = Day(town, draw(seed, taps, slow), seed, console.print, served)
         try:
             story = day.run()
         finally:

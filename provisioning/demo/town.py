@@ -9,12 +9,13 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from drivers.virtual.pn532 import Pn532Device
+from drivers.virtual.pcscd import Pcscd, may_run, running_pcscd
 from protocol.topics import Address, address
 from provisioning.authority import LOOPBACK_NAMES, Authority, Identity, init
 from provisioning.brokers.port import BrokerKind, BrokerSettings
@@ -22,6 +23,7 @@ from provisioning.cloud_api import CloudApi
 from provisioning.demo.plan import SITES, TERMINALS
 from provisioning.demo.readings import TERMINALS_FOLDER
 from provisioning.demo.residents import TENANT, HeldCard, make_cards
+from provisioning.demo.slots import Device, Slot, nfc_slot, pcsc_slot
 from provisioning.demo.till import Till
 from provisioning.enrol import TILL_TOKEN, Surroundings, enrol
 from provisioning.errors import DidNotStart
@@ -31,6 +33,8 @@ from provisioning.vault import private_folder, write_private
 
 # The ledger's database, in the town's folder.
 LEDGER = Path("cloud/data/ledger.db")
+# Which terminal has a contact reader, where PC/SC and its virtual reader are installed.
+PCSC_TERMINAL = "t-0002"
 # Two cores that start five Python programs at once are busy for a while.
 START_S = 60.0
 _ROOT = Path(__file__).parents[2]
@@ -43,9 +47,14 @@ class Terminal:
     at: Address
     folder: Path
     port: int
-    device: Pn532Device
+    slot: Slot
     agent: Child
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def device(self) -> Device:
+        """Where cards are put."""
+        return self.slot.device
 
     @property
     def url(self) -> str:
@@ -79,6 +88,8 @@ class Town:
         self.terminals: dict[str, Terminal] = {}
         self.cards: dict[str, HeldCard] = {}
         self.token = ""
+        self._stack = ExitStack()
+        self._pcscd: Pcscd | None = None
 
     @property
     def cloud_url(self) -> str:
@@ -96,6 +107,8 @@ class Town:
 
     def open(self, said: Callable[[str], None]) -> None:
         """Start everything, enrol the terminals, make the members and their cards."""
+        if may_run():
+            self._pcscd = self._stack.enter_context(running_pcscd())
         self.broker.start()
         said("the cloud makes its keys and its ledger")
         self._init_cloud()
@@ -125,6 +138,7 @@ class Town:
             line.close()
         for terminal in self.terminals.values():
             terminal.device.close()
+        self._stack.close()
 
     def start_broker(self) -> None:
         """Start the broker and wait until it takes connections."""
@@ -144,9 +158,13 @@ class Town:
         """Return once the terminal's pages answer."""
         terminal.agent.wait_ready(lambda: answers(terminal.port), START_S)
 
-    def _child(self, name: str, command: list[str]) -> Child:
+    def _child(
+        self, name: str, command: list[str], environment: Mapping[str, str] | None = None
+    ) -> Child:
         path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        return Child(name, command, self.logs / f"{name}.log", {"PYTHONPATH": path})
+        return Child(
+            name, command, self.logs / f"{name}.log", {"PYTHONPATH": path, **(environment or {})}
+        )
 
     def _make_broker(self, kind: BrokerKind) -> Child:
         settings = BrokerSettings(
@@ -195,18 +213,21 @@ key = {json.dumps(str(identity.key))}
 """
 
     def _enrol(self, name: str, api: CloudApi) -> Terminal:
-        at, port, device = _address(name), free_port(), Pn532Device()
+        at, port = _address(name), free_port()
+        slot = pcsc_slot(self._pcscd) if self._pcscd and name == PCSC_TERMINAL else nfc_slot()
         folder = self.folder / TERMINALS_FOLDER / name
         around = Surroundings(
             broker_host="127.0.0.1",
             broker_port=self.lines[at.site].port,
-            reader_kind="nfc",
-            reader_path=f"tty:{device.path}",
+            reader_kind=slot.kind,
+            reader_path=slot.path,
+            allow_virtual_reader=slot.virtual,
             http_port=port,
         )
         config = enrol(folder, at, around, self.authority, api, datetime.now(UTC))
-        agent = self._child(name, [sys.executable, "-m", "edge", "--config", str(config)])
-        return Terminal(at, folder, port, device, agent)
+        command = [sys.executable, "-m", "edge", "--config", str(config)]
+        agent = self._child(name, command, slot.environment)
+        return Terminal(at, folder, port, slot, agent)
 
 
 def _address(name: str) -> Address:
