@@ -192,6 +192,7 @@ def _waiting(screen: Screen, texts: Texts) -> Panel:
         picture="tap",
         title=texts[f"title.{kind}"],
         text=texts[f"text.{kind}"],
+        note=texts["text.member_price"] if kind is OrderKind.SALE else None,
         amount=currency(screen.currency).show(_due(screen)) if kind is not OrderKind.VOID else "",
         rows=_goods(screen, texts),
     )

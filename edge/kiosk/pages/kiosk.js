@@ -202,6 +202,7 @@ function change(sku, by) {
   if (pieces > 0) state.basket.set(sku, pieces);
   else state.basket.delete(sku);
   draw();
+  $(`#basket [data-key="${CSS.escape(`more ${sku}`)}"]`)?.closest("li").scrollIntoView({ block: "nearest" });
 }
 
 async function attempt(action) {
