@@ -96,7 +96,7 @@ def open_database(url: str, folder: Path | None = None) -> Database:
         event.listen(engine, "connect", _prepare_sqlite)
         return Database(engine)
     if parsed.drivername == "postgresql+psycopg":
-        return Database(create_engine(parsed, pool_pre_ping=True))
+        return Database(create_engine(parsed, pool_pre_ping=True, hide_parameters=True))
     raise BadConfig("database must be sqlite:///file or postgresql+psycopg://user@host/name")
 
 

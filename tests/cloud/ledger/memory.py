@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha256
+from random import Random
 
-from cloud.ledger.ingest import Plan
+from cloud.ledger.audit import Auditor
+from cloud.ledger.chains import Batch, Held
+from cloud.ledger.ingest import Plan, Rules, plan
 from cloud.storage.rows import POSTED, Chain, RecordRow, Stored, place_of
-from protocol.membership.state import State
+from protocol.chain import Head
+from protocol.membership.state import EMPTY, State
+from protocol.rules.bundle import Published
+from protocol.watermark import Standing
+from tests.cloud.town import CURRENCY, MORNING_MS, SITE, Till, key_of, reference_of
 
 
 class Memory:
     """Satisfies cloud.ledger.ingest.Known; ``write`` is what the unit of work does."""
 
-    def __init__(self) -> None:
+    def __init__(self, *bundles: Published) -> None:
+        published = {each.digest: each.bundle for each in bundles}
+        self.rules = Rules(Auditor(published.get), CURRENCY)
         self.chains: dict[tuple[str, int], Chain] = {}
         self.cards: dict[bytes, str] = {}
         self.checkpoints: dict[str, State] = {}
@@ -59,3 +69,29 @@ class Memory:
         self.checkpoints.update(plan.states)
         for apart in plan.quarantine:
             self.apart.add((apart.terminal, apart.epoch, apart.seq, apart.hash, apart.reason))
+
+    def add_members(self, *names: str) -> None:
+        """Members with one card each."""
+        for name in names:
+            self.cards[reference_of(name)] = name
+            self.checkpoints[name] = EMPTY
+
+    def add_till(self, terminal: str, published: Published, random: Random, epoch: int = 1) -> Till:
+        """A terminal with a granted epoch."""
+        key = key_of(f"{terminal}/{epoch}")
+        head = Head(epoch, 0, sha256(f"{terminal}/{epoch}".encode()).digest())
+        number = len(self.chains) + 1
+        public = key.verifier.public
+        self.add_chain(
+            Chain(
+                *(number, terminal, SITE, epoch, key.algorithm, public, head),
+                *(0, Standing.ACTIVE, epoch),
+            )
+        )
+        return Till(terminal, key, head, published, random)
+
+    def ingest(self, *batches: Batch, held: Held | None = None) -> Plan:
+        """Decide and write one transaction."""
+        made = plan(batches, self, self.rules, held or {}, MORNING_MS)
+        self.write(made)
+        return made
