@@ -5,11 +5,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 
 from drivers.virtual.faults import CardLeft, Faults, VirtualCard
 
 RECONNECT_S = 0.1
 """Pause before a card that is still in the slot is announced again, while pcscd is away."""
+
+EMPTY_S = 0.6
+"""How long a slot stays empty before the next card goes in.
+
+pcscd looks every 400 ms; a quicker swap it takes for the card that was there, and never powers the
+new one up.  No hand is quicker either.
+"""
 
 _SEND_ATR = b"\x04"
 
@@ -25,16 +33,18 @@ class VpcdCarrier:
         self.faults = Faults()
         self._address = host, port
         self._inserted: _Insertion | None = None
+        self._emptied = -EMPTY_S
 
     def insert(self, card: VirtualCard) -> None:
-        """Put a card into the slot; one that is there leaves first."""
+        """Put a card into the slot; one that is there leaves first, for EMPTY_S."""
         self.remove()
-        self._inserted = _Insertion(self._address, card, self.faults)
+        wait_s = max(0.0, self._emptied + EMPTY_S - time.monotonic())
+        self._inserted = _Insertion(self._address, card, self.faults, wait_s)
 
     def remove(self) -> None:
         """Pull the card, also in the middle of an exchange."""
         if self._inserted:
-            self._inserted.end()
+            self._emptied = self._inserted.end()
         self._inserted = None
 
     def close(self) -> None:
@@ -45,28 +55,36 @@ class VpcdCarrier:
 class _Insertion:
     """One card's stay in the slot, from connect to close, on its own thread."""
 
-    def __init__(self, address: tuple[str, int], card: VirtualCard, faults: Faults) -> None:
+    def __init__(
+        self, address: tuple[str, int], card: VirtualCard, faults: Faults, wait_s: float
+    ) -> None:
         self._address, self._card, self._faults = address, card, faults
+        self._wait_s = wait_s
+        self._emptied = 0.0
         self._over = threading.Event()
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._stay, name=f"vpcd {address}", daemon=True)
         self._thread.start()
 
-    def end(self) -> None:
+    def end(self) -> float:
+        """Pull the card; the moment since when the slot is empty, on the monotonic clock."""
         self._over.set()
         connection = self._socket
         if connection:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
+        return self._emptied
 
     def _stay(self) -> None:
+        self._over.wait(self._wait_s)
         while not self._over.is_set():
             with (
                 contextlib.suppress(OSError, EOFError),
                 socket.create_connection(self._address) as self._socket,
             ):
                 self._serve(self._socket)
+            self._emptied = time.monotonic()
             self._over.wait(RECONNECT_S)
 
     def _serve(self, connection: socket.socket) -> None:

@@ -111,6 +111,13 @@ def test_a_card_pulled_is_seen_to_go_and_another_to_come(
     wait_for_atr(server, other.atr.hex(" "))
 
 
+def test_a_card_swapped_in_one_move_is_seen_as_another(server: Pcscd, carrier: VpcdCarrier) -> None:
+    cards = {t0: personalised_card(t0=t0) for t0 in (False, True)}
+    for t0 in (False, True, False, True):
+        carrier.insert(cards[t0])
+        wait_for_atr(server, cards[t0].atr.hex(" "))
+
+
 @pytest.mark.parametrize("lost", ["command", "answer"])
 def test_a_card_torn_out_in_the_middle(server: Pcscd, carrier: VpcdCarrier, lost: str) -> None:
     carrier.insert(personalised_card())
