@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+import subprocess
+import sys
+from pathlib import Path
 
 import run
 
-if TYPE_CHECKING:
-    import pytest
 
-
-def test_every_import_contract_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    status = lint_imports(
-        config_filename=str(run.ROOT / "pyproject.toml"), no_cache=True, no_logo=True
-    )
-    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+def test_every_import_contract_is_kept() -> None:
+    # In a process of its own, because import-linter switches off the loggers of its process.
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
+    done = subprocess.run(command, cwd=run.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 broken" in done.stdout
