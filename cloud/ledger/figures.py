@@ -37,7 +37,7 @@ def figures(connection: Connection) -> Figures:
 def sales_by_site(connection: Connection) -> list[SiteSales]:
     """Every site with a terminal, by id."""
     sites = connection.execute(select(terminals.c.site).distinct().order_by(terminals.c.site))
-    names = {sales(site): site for (site,) in sites}
+    names = {sales(site, "").name: site for (site,) in sites}
     query = select(balances.c.account, balances.c.amount).where(
         balances.c.account.in_(names), balances.c.unit != POINTS
     )

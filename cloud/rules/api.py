@@ -34,6 +34,7 @@ class Publisher(NamedTuple):
     """Whose bundles these are, and the key that their terminals trust for prices."""
 
     tenant: str
+    currency: str
     signer: SigningKey
 
 
@@ -57,7 +58,7 @@ def router(backend: Backend, publisher: Publisher) -> APIRouter:
     def publish(body: NewBundle, once: Once) -> Response:
         def act(connection: Connection) -> BundleDocument:
             author = once.caller.label
-            new = add(connection, backend, publisher, body.draft(), author)
+            new = add(connection, backend, publisher, body.draft(publisher.currency), author)
             return bundle_document(new, *_now(connection, backend))
 
         return once.write(backend, act, HTTPStatus.CREATED, backend.line.bundle_published)
@@ -69,6 +70,8 @@ def add(
     connection: Connection, backend: Backend, publisher: Publisher, draft: Draft, author: str
 ) -> Release:
     """Check, sign and keep ``draft``; the caller tells the line after the commit."""
+    if draft.currency != publisher.currency:
+        raise BadBundle(f"currency {draft.currency}, the tenant's is {publisher.currency}")
     newest = store.newest_number(connection)
     published = release(draft, publisher.tenant, newest, publisher.signer)
     return store.add_bundle(connection, published, author, backend.clock_ms())

@@ -85,7 +85,10 @@ class NewBundle(Body):
             examples=["2026-12-01T06:00:00+08:00"],
         ),
     ] = None
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["CNY"])] = "CNY"
+    currency: Annotated[
+        str | None,
+        Field(pattern="^[A-Z]{3}$", description="Without it: the tenant's.", examples=["CNY"]),
+    ] = None
     products: Annotated[list[NewProduct], Field(min_length=1)]
     rules: list[NewRule] = Field(default_factory=list)
     tiers: list[NewTier] = Field(default_factory=list)
@@ -98,15 +101,15 @@ class NewBundle(Body):
             raise ValueError("give either activate_ms or activate_at")
         return self
 
-    def draft(self) -> Draft:
-        """Return what is to be released."""
+    def draft(self, currency: str) -> Draft:
+        """Return what is to be released; ``currency`` is the tenant's."""
         moment = self.activate_at
         activate_ms = int(moment.timestamp() * 1000) if moment else self.activate_ms or 0
         limits = self.limits
         return Draft(
             number=self.number,
             activate_ms=activate_ms,
-            currency=self.currency,
+            currency=self.currency or currency,
             products=tuple(Product(**each.model_dump()) for each in self.products),
             rules=tuple(Rule(**each.model_dump()) for each in self.rules),
             tiers=tuple(Tier(**each.model_dump()) for each in self.tiers),

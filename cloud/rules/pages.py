@@ -76,7 +76,7 @@ def _publishing(pages: APIRouter, shell: Shell, publisher: Publisher) -> None:
     def publish(request: Request, text: Annotated[str, Form(max_length=500_000)]) -> Response:
         caller = shell.enter(request, Permission.PUBLISH)
         try:
-            draft = _read(text).draft()
+            draft = _read(text).draft(publisher.currency)
             with backend.database.write() as connection:
                 new = add(connection, backend, publisher, draft, caller.label)
         except ProductError as error:
