@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from threading import Condition
-from time import monotonic
 from typing import Any
 
 from msgspec import structs
@@ -55,9 +54,9 @@ class SmallCounter:
             recorded = self._answers.get(order.id)
             if recorded is not None:
                 return recorded
-            waiting = self._screen.order
-            if waiting is not None and waiting != order:
-                raise OrderBusy(waiting.id)
+            screen = self._screen
+            if screen.phase is Phase.WAITING_CARD and screen.order != order:
+                raise OrderBusy
             lines = self._lines(order)
             total = sum(line.net_price for line in lines)
             self.placed.append(order)
@@ -95,9 +94,10 @@ class SmallCounter:
             return self._screen
 
     def tap(self, **facts: Any) -> Answer:
-        """A card answers the order that waits, or shows its balance; ``facts`` are of the answer."""
+        """A card answers the order that waits or shows its balance; ``facts`` replace the usual."""
         with self._changed:
-            order, total = self._screen.order, self._screen.total
+            waits = self._screen.phase is Phase.WAITING_CARD
+            order, total = (self._screen.order, self._screen.total) if waits else (None, 0)
             self._booked += 1
             answer = Answer(
                 order=order.id if order else "",
@@ -131,7 +131,9 @@ class SmallCounter:
             return self._show(**changes)
 
     def _waits(self, order_id: str) -> bool:
-        return self._screen.order is not None and self._screen.order.id == order_id
+        screen = self._screen
+        waiting = screen.order if screen.phase is Phase.WAITING_CARD else None
+        return waiting is not None and waiting.id == order_id
 
     def _lines(self, order: Order) -> tuple[Line, ...]:
         prices = {product.sku: product.price for product in self._screen.products}

@@ -1,4 +1,4 @@
-"""An ASGI app behind a real uvicorn on a port of its own, which can be stopped and started again."""
+"""An ASGI app behind a real uvicorn on a port of its own; it can be stopped and started again."""
 
 from __future__ import annotations
 
