@@ -265,9 +265,10 @@ class Agent:
         due.extend(
             time for time in (self._tap.ends_ms, sync_flow.wake_ms(self._relay.state)) if time
         )
-        activation_ms = self._books.next_activation_ms()
+        wall_ms = self._clock.wall_ms()
+        activation_ms = self._books.bundles.next_activation_ms(wall_ms)
         if activation_ms is not None:
-            due.append(now_ms + activation_ms - self._clock.wall_ms())
+            due.append(now_ms + activation_ms - wall_ms)
         return max(0.001, (min(due) - now_ms) / 1000)
 
 

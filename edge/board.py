@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from drivers.supervise import Health
 from edge.books import Books
 from edge.clock import Clock
 from edge.commands import Commands
@@ -118,7 +119,7 @@ class Board:
         note = self._sources.relay.state.alarm or self._sources.inbox.last_refused or key.closed
         told = self._told
         known = told and (told.reader, told.bundle_version, told.locked, told.note)
-        is_news = known != (key.reader, key.bundle, self._sources.commands.locked, note)
+        is_news = known != (_lasting(key.reader), key.bundle, self._sources.commands.locked, note)
         if not is_news and now_ms < self._status_ms:
             return
         status = self._status(key, note)
@@ -190,7 +191,12 @@ class Board:
             oldest_ms=journal.oldest_waiting_ms() if readable else 0,
             bundle_version=key.bundle,
             list_version=sources.books.cache.state.version,
-            reader=key.reader,
+            reader=_lasting(key.reader),
             locked=sources.commands.locked,
             note=note,
         )
+
+
+def _lasting(reader: str) -> str:
+    """A card on the reader is gone before an operator reads of it."""
+    return Health.READY if reader == Health.CARD else reader

@@ -11,26 +11,26 @@ from typing import NamedTuple
 import msgspec
 from msgspec import structs
 
+from edge.bundles import Bundles
 from edge.cache import Cache
 from edge.clock import Clock
-from edge.decide import Decision, Facts, InForce, Tap, answer_of, decide
+from edge.decide import Facts, InForce, Tap, answer_of, decide
 from edge.draft import Draft, Stamp, record_behind
 from edge.journal import Journal
 from edge.order import Answer, OrderKind
-from edge.pending import Pending, Place, mirrored, state_after
+from edge.pending import Pending, Place, state_after, state_behind
 from edge.tap_flow import Book
-from protocol.chain import Head
-from protocol.errors import BadBundle, ProtocolError
 from protocol.identifiers import uuid7
-from protocol.membership.event import event_of, moves_account
+from protocol.member_list import Snapshot
 from protocol.membership.state import State
 from protocol.moment import Moment
-from protocol.record import BundleRef, Kind, Record
+from protocol.record import Kind, Record
 from protocol.risk.limits import OfflineUse
-from protocol.rules.bundle import Bundle, Published
-from protocol.rules.evaluate import Pricing
+from protocol.rules.bundle import Published
 
 _TID_RANDOM_BYTES = 10
+# Members whose state with our own records on top is kept at hand: a busy hour.
+STATES_KEPT = 512
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Answer).decode
 
@@ -55,16 +55,18 @@ class Books:
     ) -> None:
         self.journal, self.cache = journal, cache
         self._clock, self._terminal, self._random = clock, terminal, random
-        self._bundles: dict[int, InForce] = {}
+        self.bundles = Bundles()
         self._announced: int | None = None
         self._booking: Book | None = None
         self.pending = Pending()
+        self._states: dict[str, State] = {}
         self.reload()
 
     def reload(self) -> None:
         """Take everything from the journal again: at the start, and after it was read again."""
         journal = self.journal
         self._clock.not_before(journal.wall_ms)
+        self._states.clear()
         self.pending = Pending()
         self.pending.cover(self._known_from())
         self.pending.acknowledge(Place(journal.head.epoch, journal.acked_seq))
@@ -78,9 +80,11 @@ class Books:
         if self.journal.head.seq == 0:
             self.write(Draft(Kind.EPOCH_OPEN))
 
-    def write(self, draft: Draft) -> Record:
+    def write(self, draft: Draft, moment: Moment | None = None) -> Record:
         """Write a record that is no tap."""
-        return self._append(draft, self._clock.moment())[0]
+        record = self._next(draft, moment or self._clock.moment())
+        self.journal.append(record)
+        return record
 
     def book(self, tap: Book, situation: Situation) -> tuple[Answer, Record]:
         """Decide about a tap; return its answer and record once that is durable.
@@ -93,8 +97,13 @@ class Books:
         facts = self._facts(tap, situation, moment)
         decision = decide(Tap(tap.order, tap.card, tap.refusal), facts)
         decided = self._clock.mono_s()
-        record, answer = self._append(decision.draft, moment, decision, facts.target)
+        record = self._next(decision.draft, moment)
+        state = decision.state and state_behind(decision.state, record, facts.target)
+        answer = answer_of(record, state, facts.target)
+        self.journal.append(record, _encode(answer))
         self.pending.add(record, facts.target)
+        if facts.snapshot is not None and state is not None:
+            self._keep(facts.snapshot.member, state)
         stages = {
             "decide": _ms(decided - begun),
             "record": _ms(self._clock.mono_s() - decided),
@@ -128,40 +137,23 @@ class Books:
     def list_changed(self) -> None:
         """Follow a member list that was applied."""
         covered = self.cache.state.covered
+        self._states.clear()
         if covered < self.pending.covered:
             self.reload()
         else:
             self.pending.cover(covered)
 
     def arm(self, published: Published) -> None:
-        """Make a verified bundle ready to be in force; BadBundle when it must never be."""
-        pricing = Pricing(published.bundle)
-        try:
-            pricing.check_golden()
-        except BadBundle:
-            raise
-        except ProtocolError as error:
-            raise BadBundle(f"golden vectors: {error}") from error
-        number = published.bundle.number
-        known = self._bundles.get(number)
-        if known is not None and known.ref.digest != published.digest:
-            raise BadBundle(f"number {number} is that of another bundle")
-        self._bundles[number] = InForce(pricing, BundleRef(number, published.digest))
+        """Make a verified bundle ready; BadBundle when it must never be in force."""
+        self.bundles.arm(published)
 
     def in_force(self) -> InForce | None:
         """Return the bundle of now."""
-        return self._in_force(self._clock.wall_ms())
+        return self.bundles.in_force(self._clock.wall_ms())
 
     def armed(self) -> tuple[int, ...]:
-        """Numbers of the bundles that wait for their time, ascending."""
-        now_ms = self._clock.wall_ms()
-        return tuple(sorted(bundle.number for bundle in self._all() if bundle.activate_ms > now_ms))
-
-    def next_activation_ms(self) -> int | None:
-        """Wall clock at which another bundle comes in force, None when none waits."""
-        now_ms = self._clock.wall_ms()
-        times = (bundle.activate_ms for bundle in self._all())
-        return min((time for time in times if time > now_ms), default=None)
+        """Numbers of the bundles that wait for their time."""
+        return self.bundles.armed(self._clock.wall_ms())
 
     def is_switch_due(self) -> bool:
         """Whether another bundle is in force than the journal says."""
@@ -171,12 +163,11 @@ class Books:
     def switch_bundle(self, moment: Moment | None = None) -> InForce | None:
         """Return the bundle in force; before the first record under it, BUNDLE_ON is written."""
         moment = moment or self._clock.moment()
-        in_force = self._in_force(moment.wall_ms)
+        in_force = self.bundles.in_force(moment.wall_ms)
         if in_force is not None and in_force.ref.version != self._announced:
-            self._append(Draft(Kind.BUNDLE_ON, bundle=in_force.ref), moment)
+            self.write(Draft(Kind.BUNDLE_ON, bundle=in_force.ref), moment)
             self._announced = in_force.ref.version
-            for number in [each for each in self._bundles if each < self._announced]:
-                del self._bundles[number]
+            self.bundles.drop_below(self._announced)
         return in_force
 
     def _known_from(self) -> Place:
@@ -188,23 +179,14 @@ class Books:
             else Place(self.journal.head.epoch, self.journal.head.seq)
         )
 
-    def _all(self) -> list[Bundle]:
-        return [each.pricing.bundle for each in self._bundles.values()]
-
-    def _in_force(self, wall_ms: int) -> InForce | None:
-        begun = [each.number for each in self._all() if each.activate_ms <= wall_ms]
-        return self._bundles[max(begun)] if begun else None
-
     def _facts(self, tap: Book, situation: Situation, moment: Moment) -> Facts:
         in_force = self.switch_bundle(moment)
-        snapshot = self.cache.snapshot(tap.card.reference) if tap.card else None
-        cards = [card.reference for card in snapshot.cards] if snapshot else []
+        snapshot = self._snapshot(tap.card.reference) if tap.card else None
         is_void = tap.order is not None and tap.order.kind is OrderKind.VOID
         refers_to = tap.order.refers_to if tap.order and is_void else None
         return Facts(
             in_force,
             snapshot,
-            self.pending.events(cards),
             self.pending.use(tap.card.reference) if tap.card else OfflineUse(0, 0),
             list_version=self.cache.state.version,
             online=situation.online,
@@ -213,34 +195,30 @@ class Books:
             voided=is_void and any(each.refers_to == refers_to for each in self.journal.voids()),
         )
 
+    def _snapshot(self, reference: bytes) -> Snapshot | None:
+        """Return the member of a card with our own records on top."""
+        snapshot = self.cache.snapshot(reference)
+        if snapshot is None:
+            return None
+        state = self._states.get(snapshot.member)
+        if state is None:
+            cards = (card.reference for card in snapshot.cards)
+            state = state_after(snapshot.state, self.pending.events(cards))
+        return structs.replace(snapshot, state=state)
+
+    def _keep(self, member: str, state: State) -> None:
+        if len(self._states) >= STATES_KEPT:
+            self._states.clear()
+        self._states[member] = state
+
     def _target(self, tid: bytes | None) -> Record | None:
         return self.journal.find(tid) if tid else None
 
-    def _append(
-        self,
-        draft: Draft,
-        moment: Moment,
-        decision: Decision | None = None,
-        target: Record | None = None,
-    ) -> tuple[Record, Answer]:
-        tid = uuid7(moment.wall_ms, self._random(_TID_RANDOM_BYTES))
-        head: Head = self.journal.head
-        record = record_behind(head, draft, Stamp(self._terminal, tid, moment))
-        state = _state_behind(decision.state, record, target) if decision else None
-        answer = answer_of(record, state, target)
-        self.journal.append(record, _encode(answer) if decision else None)
+    def _next(self, draft: Draft, moment: Moment) -> Record:
+        """Give a draft its place behind the head."""
         self._clock.not_before(moment.wall_ms)
-        return record, answer
-
-
-def _state_behind(state: State | None, record: Record, target: Record | None) -> State | None:
-    """Return the member's state with ``record`` on top."""
-    if state is None or not moves_account(record.kind):
-        return state
-    event = event_of(record)
-    if target is not None:
-        event = mirrored(event, event_of(target))
-    return state_after(state, [event])
+        tid = uuid7(moment.wall_ms, self._random(_TID_RANDOM_BYTES))
+        return record_behind(self.journal.head, draft, Stamp(self._terminal, tid, moment))
 
 
 def _ms(seconds: float) -> float:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from edge.draft import Draft
 from edge.order import Answer, AnswerState, Order, OrderKind
-from edge.pending import state_after
 from protocol.errors import ProtocolError
 from protocol.member_list import CardState, Snapshot
-from protocol.membership.event import STORED_VALUE, Event
+from protocol.membership.event import STORED_VALUE
 from protocol.membership.state import State
 from protocol.record import BundleRef, Card, CardClass, Kind, Mode, Record, Tender
 from protocol.risk.limits import OfflineUse, left_after
@@ -47,13 +45,13 @@ class InForce(NamedTuple):
 class Facts(NamedTuple):
     """What the terminal knows at the moment of a tap.
 
-    ``events`` are its own records on top of ``snapshot``; ``closed`` is why it must serve no card
-    (TERMINAL_LOCKED, TERMINAL_STOPPED) or empty; ``target`` is the record that a void refers to.
+    ``snapshot`` has its own records on top; ``use`` is what the card spent offline; ``closed`` is
+    why no card must be served (TERMINAL_LOCKED, TERMINAL_STOPPED) or empty; ``target`` is the
+    record that a void refers to, and ``voided`` whether it was taken back before.
     """
 
     in_force: InForce | None
     snapshot: Snapshot | None
-    events: Sequence[Event] = ()
     use: OfflineUse = OfflineUse(0, 0)
     list_version: int = 0
     online: bool = True
@@ -75,7 +73,7 @@ class _Declined(Exception):
 
 def decide(tap: Tap, facts: Facts) -> Decision:
     """Return what to write for ``tap``: every tap that gets an answer is exactly one record."""
-    state = state_after(facts.snapshot.state, facts.events) if facts.snapshot else None
+    state = facts.snapshot.state if facts.snapshot else None
     draft = Draft(
         Kind.DECLINE,
         card=tap.card,

@@ -27,12 +27,6 @@ class Place(NamedTuple):
 START = Place(0, 0)
 
 
-class _Entry(NamedTuple):
-    place: Place
-    event: Event
-    offline_amount: int | None  # minor units; None for what counts against no limit
-
-
 class Pending:
     """Entries of records behind ``covered``; records must be added in the order of their places."""
 
@@ -40,7 +34,9 @@ class Pending:
         self.covered = START
         self.acknowledged = START
         self._queue: deque[tuple[Place, bytes]] = deque()
-        self._cards: dict[bytes, deque[_Entry]] = {}
+        self._events: dict[bytes, deque[Event]] = {}
+        self._offline: dict[bytes, deque[tuple[Place, int]]] = {}
+        self._last_offline = START
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -48,44 +44,47 @@ class Pending:
     def add(self, record: Record, target: Record | None = None) -> None:
         """Note ``record``; ``target`` is the one that it takes back, when it is a void."""
         place = Place(record.epoch, record.seq)
-        if place <= self.covered or record.card is None or not moves_account(record.kind):
+        if record.card is None or not moves_account(record.kind):
             return
-        event = event_of(record)
+        reference, event = record.card.reference, event_of(record)
+        if record.kind is Kind.SALE and record.mode is Mode.OFFLINE and place > self.acknowledged:
+            self._offline.setdefault(reference, deque()).append((place, event.drawn))
+            self._last_offline = place
+        if place <= self.covered:
+            return
         if record.kind is Kind.VOID:
             if target is None:
                 return
             event = mirrored(event, event_of(target))
-        offline = record.kind is Kind.SALE and record.mode is Mode.OFFLINE
-        entry = _Entry(place, event, event.drawn if offline else None)
-        self._queue.append((place, record.card.reference))
-        self._cards.setdefault(record.card.reference, deque()).append(entry)
+        self._queue.append((place, reference))
+        self._events.setdefault(reference, deque()).append(event)
 
     def cover(self, place: Place) -> None:
         """Forget records up to ``place``: the member list has them."""
         self.covered = place
         while self._queue and self._queue[0][0] <= place:
             _, reference = self._queue.popleft()
-            entries = self._cards[reference]
-            entries.popleft()
-            if not entries:
-                del self._cards[reference]
+            events = self._events[reference]
+            events.popleft()
+            if not events:
+                del self._events[reference]
 
     def acknowledge(self, place: Place) -> None:
         """The ledger has all records up to ``place``: the limits start anew for them."""
         self.acknowledged = max(self.acknowledged, place)
+        if self.acknowledged >= self._last_offline:
+            self._offline.clear()
 
     def events(self, references: Iterable[bytes]) -> list[Event]:
         """Return what the cards did behind the member list."""
-        return [entry.event for card in references for entry in self._cards.get(card, ())]
+        return [event for card in references for event in self._events.get(card, ())]
 
     def use(self, reference: bytes) -> OfflineUse:
         """Return what the card spent offline and the ledger has not acknowledged."""
-        amounts = [
-            entry.offline_amount
-            for entry in self._cards.get(reference, ())
-            if entry.offline_amount is not None and entry.place > self.acknowledged
-        ]
-        return OfflineUse(len(amounts), sum(amounts))
+        spent = self._offline.get(reference, deque())
+        while spent and spent[0][0] <= self.acknowledged:
+            spent.popleft()
+        return OfflineUse(len(spent), sum(amount for _, amount in spent))
 
 
 def mirrored(void: Event, target: Event) -> Event:
@@ -104,3 +103,13 @@ def state_after(state: State, events: Iterable[Event]) -> State:
     for event in sorted(events, key=lambda each: each.order):
         state = advance(state, event)
     return state
+
+
+def state_behind(state: State, record: Record, target: Record | None) -> State:
+    """Return ``state`` with ``record`` on top; ``target`` is what it takes back, if it does."""
+    if not moves_account(record.kind):
+        return state
+    event = event_of(record)
+    if target is not None:
+        event = mirrored(event, event_of(target))
+    return state_after(state, [event])
