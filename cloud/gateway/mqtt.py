@@ -23,6 +23,8 @@ KEEPALIVE_S = 30
 CONNECT_S = 5.0
 # Watermarks and lists on their way out. Above a few hundred paho slows down with each PUBACK.
 OUTSTANDING_MAX = 200
+# Beyond them so many wait in memory; what is refused then is asked for again by its terminal.
+WAITING_MAX = 5_000
 # Pauses between attempts: uniform below a bound that doubles; the fleet waits for us, so it ends
 # early.
 BACK_OFF_FIRST_S = 0.25
@@ -127,7 +129,7 @@ class MqttLine:
             began = self._mono_s()
             try:
                 self._hold_line()
-            except Exception:
+            except Exception:  # noqa: BLE001  (a cloud whose line thread ended would hear nobody)
                 _log.exception("mqtt_failed")
             failures = 0 if self._mono_s() - began >= STOOD_S else failures + 1
             bound = min(BACK_OFF_MOST_S, BACK_OFF_FIRST_S * 2.0 ** min(failures, 30))
@@ -159,6 +161,7 @@ class MqttLine:
         )
         client.connect_timeout = CONNECT_S
         client.max_inflight_messages_set(OUTSTANDING_MAX)
+        client.max_queued_messages_set(WAITING_MAX)
         client.tls_set(str(settings.ca), str(settings.certificate), str(settings.key))
 
         def on_connect(_client: mqtt.Client, _data: Any, _flags: Any, code: Any, _p: Any) -> None:

@@ -1,0 +1,99 @@
+"""The command tapledger-cloud: serves API, console and gateway; keys, migrations, tokens, proof."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from cloud import config
+from cloud.http.identity import Role
+from protocol.errors import ProductError
+
+CONFIGURATION = Path("/etc/tapledger/cloud.toml")
+# sysexits(3): what systemd's RestartPreventExitStatus may name.
+EXIT_CONFIGURATION = 78
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+token = typer.Typer(help="Tokens of people and programs.", no_args_is_help=True)
+app.add_typer(token, name="token")
+
+
+@app.callback()
+def _settings(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Option("--config", metavar="FILE", help="Where cloud.toml is.")
+    ] = CONFIGURATION,
+) -> None:
+    context.obj = config.load(file)
+
+
+@app.command()
+def init(context: typer.Context) -> None:
+    """Make the cloud's keys and its database; print one administrator's token, once."""
+    from cloud import wiring
+
+    print("keys and tables are made; this token is shown once and kept nowhere:")
+    print(wiring.initialise(context.obj))
+
+
+@app.command()
+def migrate(context: typer.Context) -> None:
+    """Bring the database to this program's version."""
+    from cloud import wiring
+    from cloud.storage import migration
+
+    migration.migrate(wiring.database_of(context.obj))
+    print("the database has this program's version")
+
+
+@token.command("create")
+def create_token(
+    context: typer.Context,
+    role: Annotated[Role, typer.Option(help="What the holder may do.")],
+    label: Annotated[str, typer.Option(help="Whose it is; stands in the records.")] = "",
+) -> None:
+    """Make a token and print it; only its hash is kept."""
+    from cloud import wiring
+
+    print(wiring.make_token(context.obj, role, label or role.value))
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Serve until stopped."""
+    import uvicorn
+
+    from cloud import wiring
+
+    http = context.obj.config.http
+    with wiring.cloud_of(context.obj) as application:
+        uvicorn.run(
+            application,
+            host=http.host,
+            port=http.port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+        )
+
+
+def main() -> None:
+    """Run the command; a person sees a product error as one line, with its code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        app()
+    except ProductError as error:
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_CONFIGURATION if error.code == "bad_config" else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Bytes in from the terminals, the cloud's signed word out."""

@@ -1,0 +1,68 @@
+"""The cloud's own signing keys on disk: one for the ledger's word, one for prices and rules."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from cloud.errors import AlreadyInitialised, BadConfig, NotInitialised
+from protocol.signing import EDDSA, Ed25519Signer
+
+_NAMES = ("ledger", "rules")
+
+
+class Keys(NamedTuple):
+    """``ledger`` signs watermarks, lists, grants, commands; ``rules`` signs bundles."""
+
+    ledger: Ed25519Signer
+    rules: Ed25519Signer
+
+
+def make(folder: Path) -> None:
+    """Make both keys, readable by their owner alone; AlreadyInitialised when there are any."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if any(_file(folder, name).exists() for name in _NAMES):
+        raise AlreadyInitialised(str(folder))
+    for name in _NAMES:
+        pem = Ed25519PrivateKey.generate().private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        )
+        descriptor = os.open(_file(folder, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+            os.fsync(file.fileno())
+
+
+def load(folder: Path) -> Keys:
+    """Read both keys; NotInitialised when there are none, BadConfig when a file is no key."""
+    return Keys(*(_load(_file(folder, name)) for name in _NAMES))
+
+
+def public_text(key: Ed25519Signer) -> str:
+    """A public key as configurations name it: ``-8:hex``."""
+    return f"{EDDSA}:{key.verifier.public.hex()}"
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.pem"
+
+
+def _load(file: Path) -> Ed25519Signer:
+    try:
+        key = load_pem_private_key(file.read_bytes(), None)
+    except FileNotFoundError as error:
+        raise NotInitialised(str(file)) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise BadConfig(f"{file}: not a private key in PEM") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BadConfig(f"{file}: not an Ed25519 key")
+    return Ed25519Signer(key.private_bytes_raw())

@@ -1,0 +1,190 @@
+"""Builds every object of the cloud once; the only module that reads clock and randomness."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from cloud import keys
+from cloud.config import Settings
+from cloud.console import login, overview
+from cloud.console.files import VersionedFiles
+from cloud.console.shell import STATIC_PATH, Shell
+from cloud.errors import StorageDown
+from cloud.fleet import api as fleet_api
+from cloud.fleet import pages as fleet_pages
+from cloud.gateway.counts import Counts
+from cloud.gateway.mqtt import MqttLine, MqttSettings
+from cloud.gateway.station import Station
+from cloud.gateway.tell import Teller
+from cloud.http.app import Parts, create_app
+from cloud.http.backend import Backend
+from cloud.http.guard import Guard
+from cloud.http.identity import CONSOLE_PATH, SECRET_BYTES, Role, Sessions, digest_of, new_token
+from cloud.http.store import StoredCredentials, add_token
+from cloud.ledger import api as ledger_api
+from cloud.ledger import pages as ledger_pages
+from cloud.ledger.transaction import Ledger
+from cloud.members import api as members_api
+from cloud.members import pages as members_pages
+from cloud.rules import api as rules_api
+from cloud.rules import pages as rules_pages
+from cloud.storage.engine import Database, open_database
+from cloud.storage.migration import check_version, migrate
+
+_TOKEN_ID_BYTES = 6
+
+
+class Clocks:
+    """The machine's clocks."""
+
+    @staticmethod
+    def wall_ms() -> int:
+        """UTC in ms since 1970."""
+        return time.time_ns() // 1_000_000
+
+    @staticmethod
+    def mono_s() -> float:
+        """Monotonic, in seconds."""
+        return time.monotonic()
+
+
+def database_of(settings: Settings) -> Database:
+    """The configured database; nothing is asked of it yet."""
+    return open_database(settings.config.database, settings.folder)
+
+
+def initialise(settings: Settings) -> str:
+    """Make keys and tables, and return the first token, which is kept nowhere."""
+    keys.make(settings.keys)
+    database = database_of(settings)
+    try:
+        migrate(database)
+    finally:
+        database.close()
+    return make_token(settings, Role.ADMIN, "first")
+
+
+def make_token(settings: Settings, role: Role, label: str) -> str:
+    """Return a new token; the database keeps its hash."""
+    token = new_token(secrets.token_bytes(SECRET_BYTES))
+    database = database_of(settings)
+    try:
+        with database.write() as connection:
+            identity = secrets.token_hex(_TOKEN_ID_BYTES)
+            add_token(connection, identity, digest_of(token), role, label, Clocks.wall_ms())
+    finally:
+        database.close()
+    return token
+
+
+@contextmanager
+def cloud_of(settings: Settings) -> Iterator[FastAPI]:
+    """A running cloud: its application, with the line and the ledger's thread beside it."""
+    own = keys.load(settings.keys)
+    database = database_of(settings)
+    with database.read() as connection:
+        check_version(connection)
+    registry = CollectorRegistry()
+    line = _line(settings)
+    tenant, currency = settings.config.tenant, settings.config.currency
+    ledger = Ledger(database, currency, Clocks.wall_ms)
+    teller = Teller(database, line, own.ledger, tenant, Clocks.wall_ms)
+    station = Station(database, ledger, teller, Counts(registry), Clocks(), tenant)
+    credentials = StoredCredentials(database)
+    backend = Backend(
+        guard=Guard(credentials, Sessions(credentials, Clocks.wall_ms, secrets.token_bytes)),
+        database=database,
+        line=station,
+        clock_ms=Clocks.wall_ms,
+        random=secrets.token_bytes,
+    )
+
+    def readiness() -> Mapping[str, bool]:
+        return {
+            "database": _answers(database),
+            "broker": line.is_up,
+            "ledger": station.is_alive,
+        }
+
+    app = _application(settings, own, backend, registry, readiness)
+    station.start()
+    line.start(station)
+    try:
+        yield app
+    finally:
+        station.stop()
+        line.stop()
+        database.close()
+
+
+def _line(settings: Settings) -> MqttLine:
+    mqtt = settings.config.mqtt
+    where = MqttSettings(
+        host=mqtt.host,
+        port=mqtt.port,
+        ca=settings.path(mqtt.ca),
+        certificate=settings.path(mqtt.certificate),
+        key=settings.path(mqtt.key),
+    )
+    return MqttLine(where, settings.config.tenant, random.random, Clocks.mono_s)
+
+
+def _answers(database: Database) -> bool:
+    try:
+        with database.read() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except StorageDown:
+        return False
+    return True
+
+
+def _application(
+    settings: Settings,
+    own: keys.Keys,
+    backend: Backend,
+    registry: CollectorRegistry,
+    readiness: Callable[[], Mapping[str, bool]],
+) -> FastAPI:
+    tenant, currency = settings.config.tenant, settings.config.currency
+    public = (keys.public_text(own.ledger),), (keys.public_text(own.rules),)
+    fleet_keys = fleet_api.Keys(tenant, own.ledger, *public)
+    publisher = rules_api.Publisher(tenant, currency, own.rules)
+    places = (
+        *(overview.PLACE, fleet_pages.PLACE, members_pages.PLACE, ledger_pages.PLACE),
+        *(rules_pages.PLACE, ledger_pages.QUARANTINE_PLACE),
+    )
+    panels = (fleet_pages.PANEL, ledger_pages.PANEL, members_pages.PANEL, rules_pages.PANEL)
+    shell = Shell(backend, places, tenant, currency)
+    return create_app(
+        Parts(
+            guard=backend.guard,
+            routers=(
+                *(fleet_api.router(backend, fleet_keys), members_api.router(backend)),
+                *(ledger_api.router(backend), rules_api.router(backend, publisher)),
+                *(login.router(shell), overview.router(shell, panels)),
+                *(fleet_pages.router(shell, fleet_keys), members_pages.router(shell)),
+                *(ledger_pages.router(shell), rules_pages.router(shell, publisher)),
+            ),
+            static={STATIC_PATH: VersionedFiles()},
+            readiness=readiness,
+            registry=registry,
+            version=_version(),
+            pages=CONSOLE_PATH,
+            error_page=shell.error_page,
+        )
+    )
+
+
+def _version() -> str:
+    try:
+        return version("tapledger")
+    except PackageNotFoundError:  # run from a checkout
+        return "0.0.0"
