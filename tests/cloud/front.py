@@ -104,7 +104,7 @@ class Front:
             *(rules_pages.PLACE, ledger_pages.QUARANTINE_PLACE),
         )
         shell = Shell(backend, places, TENANT, CURRENCY)
-        panels = (fleet_pages.PANEL, ledger_pages.PANEL, members_pages.PANEL, rules_pages.PANEL)
+        panels = (fleet_pages.PANEL, members_pages.PANEL, rules_pages.PANEL, ledger_pages.PANEL)
         return create_app(
             Parts(
                 guard=backend.guard,
