@@ -69,20 +69,20 @@ def read_credential() -> Steps:
     """Return the credential file's content; one command when the card gives it in one answer."""
     wanted = LENGTH_BYTES + CREDENTIAL_BYTES_MAX
     response = yield CommandApdu(0x00, 0xB0, 0x80 | CREDENTIAL_FILE, 0x00, ne=wanted)
-    data = _readable(response)
+    data = _readable(response, LENGTH_BYTES)
     wanted = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "big")
     if wanted > LENGTH_BYTES + CREDENTIAL_BYTES_MAX:
         raise CardRefused(response.sw, f"the credential file claims {wanted} bytes")
     while len(data) < wanted:
         high, low = divmod(len(data), 256)
         response = yield CommandApdu(0x00, 0xB0, high, low, ne=wanted - len(data))
-        data += _readable(response)
+        data += _readable(response, 1)
     return data[LENGTH_BYTES:wanted]
 
 
-def _readable(response: ResponseApdu) -> bytes:
-    """Return the data of one READ BINARY, which must have brought some."""
-    if not (response.ok or response.sw == _END_OF_FILE) or len(response.data) < LENGTH_BYTES:
+def _readable(response: ResponseApdu, least: int) -> bytes:
+    """Return the data of one READ BINARY, which must have brought at least so many bytes."""
+    if not (response.ok or response.sw == _END_OF_FILE) or len(response.data) < least:
         raise refused(response, "read the credential")
     return response.data
 

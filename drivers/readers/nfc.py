@@ -137,28 +137,26 @@ class NfcReader:
             self._frontend.deadline = float("inf")
 
     def _await_removal(self, timeout_s: float) -> bool:
-        """Gone is a card that neither answers nor is found for ABSENCE_S, or has been replaced."""
+        """Gone is a card that neither answers nor is found for ABSENCE_S."""
         end = time.monotonic() + timeout_s
         while True:
             there = self._is_there()
             now = time.monotonic()
             if there:
                 self._seen_at = now
-            elif there is None or now - self._seen_at >= ABSENCE_S:
+            elif now - self._seen_at >= ABSENCE_S:
                 return True
             if now >= end:
                 return False
             time.sleep(STAY_PAUSE_S if there else BUSY_PAUSE_S)
 
-    def _is_there(self) -> bool | None:
-        """Whether the presented card is still there; None when another card is in its place."""
+    def _is_there(self) -> bool:
+        """Whether the presented card is still there; another one in its place is not it."""
         if self._tag is not None and self._tag.is_present:
             return True
         self._tag = None
         target = self._frontend.look(self._target.brty)
-        if target is None:
-            return False
-        return True if _number(target) == _number(self._target) else None
+        return target is not None and _number(target) == _number(self._target)
 
 
 def open_nfc(settings: ReaderSettings) -> Reader:

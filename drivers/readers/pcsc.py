@@ -156,16 +156,15 @@ class PcscReader:
     def _await_removal(self, timeout_s: float) -> bool:
         """Gone is also a card that another one has replaced: the event count tells."""
         name, shown = self._shown
-        end = time.monotonic() + timeout_s
-        state = shown
-        while state & _PRESENT and state >> 16 == shown >> 16:
+        state, end = shown, time.monotonic() + timeout_s
+        while True:
             left = end - time.monotonic()
+            ((_, state, _),) = self._changes({name: state & ~_CHANGED}, left)
+            if not state & _PRESENT or state >> 16 != shown >> 16:
+                self._disconnect()
+                return True
             if left <= 0:
                 return False
-            known = {name: state & ~_CHANGED}
-            (_, state, _), *_ = self._changes(known, left)
-        self._disconnect()
-        return True
 
     def _disconnect(self) -> None:
         if self._card is not None:

@@ -145,13 +145,17 @@ def test_a_t0_card_is_read_by_get_response() -> None:
     assert 0xC0 in [command[1] for command in reader.sent]
 
 
-@pytest.mark.parametrize(("extended", "commands"), [(False, 3), (True, 1)])
-def test_a_long_file_is_read_in_as_few_commands_as_possible(
+@pytest.mark.parametrize(
+    ("size", "extended", "commands"),
+    [(0, False, 1), (254, False, 1), (255, False, 2), (600, False, 3), (600, True, 1)],
+)
+def test_a_file_is_read_in_as_few_commands_as_possible(
+    size: int,
     extended: bool,  # noqa: FBT001
     commands: int,
 ) -> None:
     card = member_card(1)
-    content = os.urandom(600)
+    content = os.urandom(size)
     card.state.file = len(content).to_bytes(2, "big") + content
     reader = DirectReader(card, extended=extended)
     hold(select(), reader, Deadlines(), time.monotonic, extended=extended)
@@ -258,6 +262,14 @@ def test_garbage_from_a_card_is_a_driver_error(answers: list[bytes]) -> None:
     for first in ([], [fci], [fci, bytes.fromhex("0004") + bytes(4) + b"\x90\x00"]):
         with pytest.raises(DriverError):
             ask(DirectReader(Stranger(first + answers)))
+
+
+def test_a_card_that_gives_nothing_is_not_asked_for_ever() -> None:
+    beginning = [GOOD_FCI + bytes(16) + b"\x90\x00", b"\x03\x00" + bytes(254) + b"\x90\x00"]
+    reader = DirectReader(Stranger(beginning + [b"\x90\x00"] * 10))
+    with pytest.raises(CardRefused, match="read the credential"):
+        ask(reader)
+    assert len(reader.sent) == 3
 
 
 def test_an_application_of_another_version_is_unknown() -> None:

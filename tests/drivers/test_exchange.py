@@ -62,8 +62,9 @@ def test_a_dialogue_returns_its_outcome() -> None:
 
 def test_an_exchange_gets_no_more_than_its_own_deadline() -> None:
     reader, closed = SlowReader(2.0), list[bool]()
+    dialogue = pings(3, closed)  # held here, so that only hold() can have closed it
     with pytest.raises(ExchangeTimeout):
-        hold(pings(3, closed), reader, Deadlines(1.0, 3.0), reader.now, extended=False)
+        hold(dialogue, reader, Deadlines(1.0, 3.0), reader.now, extended=False)
     assert reader.clock_s == 1.0
     assert closed == [True]
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import subprocess
 import sys
-import warnings
+import threading
+import time
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from drivers.errors import CardUnknown, ReaderLost, ReaderRefused
+from drivers.nfc_frontend import AirError, Frontend
 from drivers.reader import Presented, ReaderSettings
 from drivers.readers.nfc import READER
+from drivers.virtual.nfc_udp import NfcUdpCarrier
 from drivers.virtual.pn532 import Line, Pn532Device
 from tests.drivers.rigs import Rig
 from tests.drivers.world import Log, examiner, member_card, reference
@@ -91,6 +97,44 @@ def test_a_reader_that_is_not_there_is_lost(path: str) -> None:
         READER.open(ReaderSettings(path))
 
 
+@pytest.mark.parametrize("answer", [b"\x00", b"\xff" * 6, b"OK\r\n", bytes(4096)])
+def test_a_line_on_which_something_else_talks_is_a_lost_reader(answer: bytes) -> None:
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    path = os.ttyname(theirs)
+
+    def talk() -> None:
+        with contextlib.suppress(OSError):  # the end of the line is the end of the talk
+            while os.read(ours, 4096):
+                os.write(ours, answer)
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        with pytest.raises(ReaderLost):
+            READER.open(ReaderSettings(f"tty:{path}"))
+    finally:
+        os.close(theirs)
+        thread.join()
+        os.close(ours)
+
+
+def test_a_card_that_may_take_long_is_not_waited_for_beyond_the_deadline() -> None:
+    air = NfcUdpCarrier()
+    air.insert(member_card(1))
+    frontend = Frontend()
+    frontend.attach(f"udp:127.0.0.1:{air.port}")
+    tag = frontend.activate(frontend.look("106A"))
+    air.faults.silent = True
+    started = time.monotonic()
+    frontend.deadline = started + 0.2
+    with pytest.raises(AirError):
+        tag.transceive(bytes.fromhex("00A4040000"), timeout=30.0)
+    assert time.monotonic() - started < 15.0
+    frontend.detach()
+    air.close()
+
+
 def test_the_udp_link_is_refused_unless_virtual_readers_are_allowed() -> None:
     with pytest.raises(ReaderRefused, match="udp"):
         READER.open(ReaderSettings("udp:127.0.0.1:9"))
@@ -121,15 +165,23 @@ for kind in (drivers.readers.nfc.READER, drivers.readers.pcsc.READER):
     assert "pyscard is not installed" in ran.stdout
 
 
-def test_nfcpy_keeps_its_hands_off_warnings_and_logs(
+def test_nfcpy_keeps_its_hands_off_the_programs_warnings() -> None:
+    program = """
+import warnings
+shown = warnings.showwarning
+import drivers.nfc_frontend
+assert warnings.showwarning is shown
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def test_a_torn_card_is_no_error_in_the_log(
     device: Pn532Device, link: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shown = warnings.showwarning
     with caplog.at_level(logging.INFO), on(device, link).supervised() as (log, _):
         device.faults.cut_after(2)
         device.insert(member_card(1))
         log.wait_for("card_gone", "removed")
-    assert warnings.showwarning is shown
     assert caplog.records == []
 
 

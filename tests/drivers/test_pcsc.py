@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
@@ -12,6 +13,7 @@ from drivers.errors import ReaderLost, ReaderRefused
 from drivers.reader import ReaderSettings
 from drivers.readers.pcsc import READER
 from drivers.supervise import Health, Supervisor
+from drivers.virtual.cards.cpu import CpuCard
 from drivers.virtual.vpcd import VpcdCarrier
 from tests.drivers.rigs import Rig, rig
 from tests.drivers.world import SOON_S, examiner, member_card, reference
@@ -65,11 +67,52 @@ def test_a_pcscd_that_starts_later_is_found(slot: Rig, pcscd: Pcscd) -> None:
         pcscd.start()
 
 
-def test_a_t0_card_is_read(slot: Rig) -> None:
+class Overheard(CpuCard):
+    """A card that keeps what it was sent."""
+
+    def __init__(self, card: CpuCard) -> None:
+        super().__init__(card.state, t0=True)
+        self.received: list[bytes] = []
+
+    def transmit(self, apdu: bytes) -> bytes:
+        """See VirtualCard."""
+        self.received.append(apdu)
+        return super().transmit(apdu)
+
+
+def test_a_t0_card_is_read_in_the_form_that_t0_has(slot: Rig) -> None:
+    card = Overheard(member_card(1))
     with slot.supervised() as (log, _):
-        slot.carrier.insert(member_card(1, t0=True))
+        slot.carrier.insert(card)
         log.wait_for("card")
         assert log.identities[0].reference == reference(1)
+    with_data = [apdu for apdu in card.received if apdu[1] in {0xA4, 0x88}]
+    assert [len(apdu) for apdu in with_data] == [5 + apdu[4] for apdu in with_data]
+
+
+def test_a_card_that_was_replaced_while_nobody_looked_is_gone(slot: Rig) -> None:
+    scard = import_module("smartcard.scard")
+    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    assert code == scard.SCARD_S_SUCCESS
+
+    def card_events() -> int:
+        """Insertions and removals so far, of a slot that has a card with its ATR; else 0."""
+        known = [(Pcscd.readers[0], scard.SCARD_STATE_UNAWARE)]
+        _, ((_, state, atr),) = scard.SCardGetStatusChange(context, 0, known)
+        return int(state >> 16) if atr else 0
+
+    slot.carrier.insert(member_card(1))
+    with slot.reader() as reader:
+        while not reader.wait_for_card(1.0):
+            pass
+        before = card_events()
+        slot.carrier.insert(member_card(2))
+        end = time.monotonic() + SOON_S
+        while card_events() <= before:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert reader.wait_for_removal(0.0)
+    scard.SCardReleaseContext(context)
 
 
 @pytest.mark.parametrize(
