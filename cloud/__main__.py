@@ -65,6 +65,27 @@ def create_token(
 
 
 @app.command()
+def verify(context: typer.Context) -> None:
+    """Check the whole ledger from its own bytes; ends with one line, and status 1 on a fault."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from cloud import wiring
+    from cloud.ledger.verify import verify_ledger
+    from cloud.storage.migration import check_version
+
+    database = wiring.database_of(context.obj)
+    with Progress(console=Console(stderr=True), transient=True) as bar, database.read() as view:
+        check_version(view)
+        task = bar.add_task("records")
+        verdict = verify_ledger(view, lambda done, of: bar.update(task, completed=done, total=of))
+    for fault in verdict.faults:
+        print(fault)
+    print(verdict.line)
+    raise typer.Exit(1 if verdict.wrong else 0)
+
+
+@app.command()
 def serve(context: typer.Context) -> None:
     """Serve until stopped."""
     import uvicorn
@@ -87,7 +108,17 @@ def serve(context: typer.Context) -> None:
 def main() -> None:
     """Run the command; a person sees a product error as one line, with its code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # A traceback with the values of variables would write keys and tokens into the log.
+            structlog.dev.ConsoleRenderer(
+                colors=False, exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     try:
         app()
     except ProductError as error:
