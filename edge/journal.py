@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from edge.database import open_database
 from edge.errors import EdgeError, JournalBroken, JournalForeign, JournalRefused
 from protocol.chain import Head, extend
+from protocol.codec import decode_own
 from protocol.errors import ProtocolError
 from protocol.grant import opening_head
 from protocol.record import Record, Sealed, read, seal
-from protocol.signing import Purpose, SigningKey, VerifyingKey, verify
+from protocol.signing import Purpose, SigningKey, VerifyingKey, split, verify
 
 # A start reads this many of the newest records: one signature vouches for them all.
 TAIL_RECORDS = 50
@@ -159,7 +160,10 @@ class Journal:
         return self._kept("SELECT data FROM records WHERE kind = 15 ORDER BY id DESC")
 
     def since(self, epoch: int, seq: int) -> Iterator[Record]:
-        """Yield all records behind (epoch, seq), in their order, reading them in pieces."""
+        """Yield all records behind (epoch, seq), in their order, reading them in pieces.
+
+        A start reads a whole backlog so: it takes the records for what they were when written.
+        """
         place = (epoch << _SEQ_BITS) + seq
         while True:
             rows = self._run(
@@ -167,7 +171,7 @@ class Journal:
                 (place, PIECE_ROWS),
             )
             for place, data in rows:  # noqa: B007 - the last one is where the next piece begins
-                yield read(data)[0].record
+                yield decode_own(split(data).payload, Record)
             if len(rows) < PIECE_ROWS:
                 return
 

@@ -45,6 +45,17 @@ def encode(message: Struct) -> bytes:
 
 def decode(data: bytes, kind: type[Message]) -> Message:
     """Return the message in ``data``; Malformed unless they are its one encoding."""
+    message = decode_own(data, kind)
+    if encode(message) != data:
+        raise Malformed(f"{kind.__name__}: not in its one encoding")
+    return message
+
+
+def decode_own(data: bytes, kind: type[Message]) -> Message:
+    """Return the message in ``data`` that this program encoded itself: a third of the time.
+
+    Never for bytes of others: another encoding of the same message passes here.
+    """
     try:
         present = cbor2.loads(data)
         if type(present) is not dict:
@@ -55,6 +66,4 @@ def decode(data: bytes, kind: type[Message]) -> Message:
         raise
     except (cbor2.CBORDecodeError, msgspec.ValidationError, ValueError, TypeError) as error:
         raise Malformed(f"{kind.__name__}: {str(error)[:120]}") from error
-    if encode(message) != data:
-        raise Malformed(f"{kind.__name__}: not in its one encoding")
     return message
