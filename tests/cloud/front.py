@@ -11,29 +11,12 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from cloud.console import login, overview
-from cloud.console.files import VersionedFiles
-from cloud.console.shell import STATIC_PATH, Shell
-from cloud.fleet import api as fleet_api
-from cloud.fleet import pages as fleet_pages
-from cloud.http.app import Parts, create_app
+from cloud import wiring
 from cloud.http.backend import Backend
 from cloud.http.guard import Guard
-from cloud.http.identity import (
-    CONSOLE_PATH,
-    SECRET_BYTES,
-    Role,
-    Sessions,
-    digest_of,
-    new_token,
-)
+from cloud.http.identity import SECRET_BYTES, Role, Sessions, digest_of, new_token
 from cloud.http.store import StoredCredentials, add_token
-from cloud.ledger import api as ledger_api
-from cloud.ledger import pages as ledger_pages
-from cloud.members import api as members_api
-from cloud.members import pages as members_pages
-from cloud.rules import api as rules_api
-from cloud.rules import pages as rules_pages
+from cloud.keys import Keys
 from cloud.storage.engine import Database
 from tests.cloud.town import CURRENCY, LEDGER_KEY, MORNING_MS, RULES_KEY, TENANT
 
@@ -69,6 +52,7 @@ class Front:
         self.database = database
         self.now_ms = NOON_MS
         self.line = Heard()
+        self.registry = CollectorRegistry()
         self.ready = {"database": True, "broker": True}
         random = Random(7)
         self.tokens = {role: new_token(random.randbytes(SECRET_BYTES)) for role in Role}
@@ -85,44 +69,17 @@ class Front:
             clock_ms=self.clock_ms,
             random=random.randbytes,
         )
-        self.app = self._app()
+        self.app = wiring.application(
+            TENANT,
+            CURRENCY,
+            Keys(LEDGER_KEY, RULES_KEY),
+            self.backend,
+            self.registry,
+            lambda: self.ready,
+        )
 
     def clock_ms(self) -> int:
         return self.now_ms
-
-    def _app(self) -> FastAPI:
-        backend = self.backend
-        keys = fleet_api.Keys(
-            TENANT,
-            LEDGER_KEY,
-            (f"-8:{LEDGER_KEY.verifier.public.hex()}",),
-            (f"-8:{RULES_KEY.verifier.public.hex()}",),
-        )
-        publisher = rules_api.Publisher(TENANT, CURRENCY, RULES_KEY)
-        places = (
-            *(overview.PLACE, fleet_pages.PLACE, members_pages.PLACE, ledger_pages.PLACE),
-            *(rules_pages.PLACE, ledger_pages.QUARANTINE_PLACE),
-        )
-        shell = Shell(backend, places, TENANT, CURRENCY)
-        panels = (fleet_pages.PANEL, members_pages.PANEL, rules_pages.PANEL, ledger_pages.PANEL)
-        return create_app(
-            Parts(
-                guard=backend.guard,
-                routers=(
-                    *(fleet_api.router(backend, keys), members_api.router(backend)),
-                    *(ledger_api.router(backend), rules_api.router(backend, publisher)),
-                    *(login.router(shell), overview.router(shell, panels)),
-                    *(fleet_pages.router(shell, keys), members_pages.router(shell)),
-                    *(ledger_pages.router(shell), rules_pages.router(shell, publisher)),
-                ),
-                static={STATIC_PATH: VersionedFiles()},
-                readiness=lambda: self.ready,
-                registry=CollectorRegistry(),
-                version="0.1.0",
-                pages=CONSOLE_PATH,
-                error_page=shell.error_page,
-            )
-        )
 
 
 @contextmanager
