@@ -13,6 +13,7 @@ from provisioning.demo.till import WAITING, Answer
 from provisioning.demo.town import Terminal
 
 APPROVED = "approved"
+CHANGED_MIND = {"kind": "sale", "items": [{"sku": "coffee", "quantity": 1}]}
 # From the card at the reader to the answer at the till: what the customer waits for.
 WAITED = "customer"
 
@@ -56,14 +57,16 @@ class Counter:
             if sold is not None and sold.state == APPROVED:
                 order = {"kind": "void", "refers_to": sold.tid}
         if order is None:
-            self.look(tap.card)
+            self.look(tap)
         else:
             self.ask(tap.name, tap.card, order)
 
-    def look(self, card: str) -> None:
-        """Show a member the balance."""
-        held, device = self._cards[card], self.terminal.device
+    def look(self, tap: PlannedTap) -> None:
+        """A member wanted to buy, changes their mind, and only looks at the balance."""
+        held, device = self._cards[tap.card], self.terminal.device
         with self.terminal.lock, held.lock:
+            self._till.place(tap.name, CHANGED_MIND)
+            self._till.cancel(tap.name)
             self._till.look(lambda: device.insert(held.card))
             device.remove()
         self.book.looks += 1

@@ -10,10 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from random import Random
 
 from protocol.rules.bundle import Bundle
 from provisioning.demo import catalogue
+from provisioning.demo.clock import DayClock
 from provisioning.demo.counter import Counter
 from provisioning.demo.faults import crash_in_tap, deliver_twice
 from provisioning.demo.opening import is_current, now_ms, open_shop, publish
@@ -32,7 +34,6 @@ DAY_S_MIN = 13.0
 LEAD_MS = 3_000
 # The terminals' way back after the last fault; much more than it takes.
 DRAIN_S = 60.0
-OPENS_H, HOURS = 8, 12
 # Who is in the middle of a tap when the power goes.
 CRASHES, CRASH_AT = "t-0001", 0.60
 
@@ -64,14 +65,15 @@ class Day:
         self._crash_tap, self._plan = _taken_out(plan)
         taps = sum(len(taps) for taps in plan.values())
         self._length_s = max(DAY_S_MIN, taps * SECONDS_A_TAP)
-        self._start = 0.0
+        self._clock = DayClock(self._length_s, 0.0)
         self._stop = threading.Event()
         self._failed: list[ProvisioningError] = []
 
     def run(self) -> Story:
         """Live through the day; return what the people at the counters know in the evening."""
         self.bundles.append(open_shop(self._town))
-        self._start = time.monotonic()
+        incidents = self._incidents()
+        self._clock = DayClock(self._length_s, incidents[0].at)
         customers = [
             threading.Thread(target=self._serve, args=(name, taps), name=f"counter {name}")
             for name, taps in self._plan.items()
@@ -79,10 +81,12 @@ class Day:
         for thread in customers:
             thread.start()
         try:
-            for incident in self._incidents():
-                self._wait_for(incident.at)
+            for incident, following in zip_longest(incidents, incidents[1:]):
+                self._clock.wait_for(incident.at, self._stop)
                 self._check()
-                self._said(f"{self._clock()}  {incident.happens()}")
+                self._clock.go_on(following.at if following else 1.0)
+                begun = str(self._clock)
+                self._said(f"{begun}  {incident.happens()}")
         except BaseException:
             self._stop.set()
             raise
@@ -123,8 +127,8 @@ class Day:
         bundle = catalogue.raised(TENANT, now_ms() + LEAD_MS)
         publish(self._town, bundle)
         self.bundles.append(bundle)
-        effective = (time.monotonic() - self._start + LEAD_MS / 1000) / self._length_s
-        return f"new prices are published, effective everywhere at {_clock_at(effective)}"
+        effective = self._clock.after(LEAD_MS / 1000)
+        return f"new prices are published, effective everywhere at about {effective}"
 
     def _deliver_twice(self) -> str:
         terminal = self._town.terminals[TERMINALS[1]]
@@ -141,7 +145,7 @@ class Day:
     def _heal(self) -> None:
         start = time.monotonic()
         self._town.lines[CUT_SITE].mend()
-        self._said(f"{self._clock()}  {CUT_SITE} is connected again")
+        self._said(f"{self._clock}  {CUT_SITE} is connected again")
         wait_until(
             lambda: is_current(self._town),
             DRAIN_S,
@@ -153,7 +157,7 @@ class Day:
         """One counter's day, on its own thread."""
         try:
             for tap in taps:
-                self._wait_for(tap.at)
+                self._clock.wait_for(tap.at, self._stop)
                 if self._stop.is_set():
                     return
                 self.counters[name].serve(tap)
@@ -162,15 +166,9 @@ class Day:
             self._failed.append(error)
             self._stop.set()
 
-    def _wait_for(self, at: float) -> None:
-        self._stop.wait(max(0.0, self._start + at * self._length_s - time.monotonic()))
-
     def _check(self) -> None:
         if self._failed:
             raise self._failed[0]
-
-    def _clock(self) -> str:
-        return _clock_at((time.monotonic() - self._start) / self._length_s)
 
     def _story(self) -> Story:
         books = [counter.book for counter in self.counters.values()]
@@ -182,12 +180,6 @@ class Day:
             members={card.reference: card.member for card in cards if card.member},
             bundles=tuple(self.bundles),
         )
-
-
-def _clock_at(at: float) -> str:
-    """The time on the wall of the shop at a part of its day."""
-    minutes = OPENS_H * 60 + int(min(at, 1.0) * HOURS * 60)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def _done(act: Callable[[], None], what: str) -> str:

@@ -23,7 +23,7 @@ CUT_FROM = 2 / 3
 # Paying in fills the first part.
 OPENING = 0.12
 # A contact reader that is asked every 0.4 s takes a second for a customer.
-SLOW_SHARE = 12
+SLOW_SHARE = 16
 TOP_UPS = (10_000, 15_000, 20_000)
 
 # What else happens at a terminal, in percent; the rest are purchases.

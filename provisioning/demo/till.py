@@ -16,6 +16,7 @@ from provisioning.errors import CounterSilent
 # A tap takes milliseconds; an agent that is being restarted answers again after two seconds.
 ANSWER_S = 15.0
 WAITING = "waiting"
+RESULT = "result"
 
 
 class Answer(Struct, frozen=True):
@@ -57,14 +58,18 @@ class Till:
             raise CounterSilent(f"no answer to {name} in {ANSWER_S:g} s")
         return answer
 
+    def cancel(self, name: str) -> None:
+        """Take an order back that waits for a card; the screen is idle then."""
+        self._answer("DELETE", f"/v1/orders/{name}")
+
     def look(self, present: Callable[[], None]) -> None:
-        """``present`` a card and return once the screen shows the result."""
+        """``present`` a card to the idle terminal; return once the screen shows the result."""
         with self._views() as views:
-            before = next(views)["revision"]
+            if next(views)["phase"] == RESULT:
+                raise CounterSilent("the screen still shows the tap before")
             present()
-            for view in views:
-                if view["revision"] > before and view["phase"] == "result":
-                    return
+            if not any(view["phase"] == RESULT for view in views):
+                raise CounterSilent("the screen went away")
 
     def is_ready(self) -> bool:
         """Whether the terminal answers and can accept cards."""
