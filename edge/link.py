@@ -28,8 +28,9 @@ CONNECT_S = 5.0
 BACK_OFF_FIRST_S = 0.5
 BACK_OFF_MOST_S = 60.0
 # A line that stood so long was a good one; a shorter one counts as a failed attempt, because a
-# terminal that is thrown out at once must not come back at once for ever.
-STOOD_S = 60.0
+# terminal that is thrown out at once (another has its name) must not come back at once for ever.
+# More would add the outages of a bad quarter of an hour up to a pause that none of them is worth.
+STOOD_S = 5.0
 # Batches in flight, status, reported and answers; more means that the line takes nothing.
 OUTSTANDING_MAX = 64
 
