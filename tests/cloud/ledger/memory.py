@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from random import Random
+from typing import Any
 
 from cloud.ledger.audit import Auditor
 from cloud.ledger.chains import Batch, Held
@@ -95,3 +96,13 @@ class Memory:
         made = plan(batches, self, self.rules, held or {}, MORNING_MS)
         self.write(made)
         return made
+
+    def add_chain_row(self, row: Any) -> None:
+        """A chain as a database has it."""
+        head = Head(row.epoch, row.upto_seq, row.head_hash)
+        self.add_chain(
+            Chain(
+                *(row.chain, row.terminal, SITE, row.epoch, row.algorithm, row.public_key, head),
+                *(row.quarantined, Standing.ACTIVE, row.epoch),
+            )
+        )

@@ -94,6 +94,7 @@ def test_a_second_void_takes_back_nothing_more(memory: Memory, till: Till) -> No
     sale = till.sale("ann", tender="cash")
     voids = till.void("ann", sale.record.tid), till.void("ann", sale.record.tid)
     memory.ingest(till.batch(sale, *voids))
+    assert not memory.apart
     assert balance(memory, "sales:site-1") == 0
     assert_balanced(memory)
 
@@ -292,6 +293,7 @@ def test_any_order_of_arrival_gives_the_same_books(
     day = play(tills, steps)
     deliver(memory, deliveries(tills, day, Random(seed)), tills)
     assert_balanced(memory)
+    assert not memory.apart
 
     straight, others = world()
     deliver(straight, [[till.batch(*_own(day, till)) for till in tills]], tills)

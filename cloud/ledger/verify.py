@@ -1,0 +1,204 @@
+"""Checks the whole ledger from its own bytes: chains, keys, sums, and every member's fold.
+
+It believes nothing that ingest wrote: records are read again, entries added up again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from cloud.ledger.accounts import member_accounts
+from cloud.ledger.posting import charged_event
+from cloud.storage.rows import POSTED, place_of
+from cloud.storage.schema import balances, entries, epochs, records, states
+from cloud.storage.states import COLUMNS, state_of
+from protocol.chain import Head
+from protocol.errors import ProtocolError
+from protocol.membership.event import Event
+from protocol.membership.fold import fold
+from protocol.membership.state import State
+from protocol.record import read, record_hash
+from protocol.signing import Purpose, VerifyingKey, split, verifier, verify
+
+# Rows that are in memory at a time.
+CHUNK = 5_000
+# Faults that are named; the rest is counted.
+NAMED_MAX = 20
+
+Progress = Callable[[int, int], None]  # done, of
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was checked and what was found wrong."""
+
+    records: int = 0
+    entries: int = 0
+    chains: int = 0
+    members: int = 0
+    wrong: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def fault(self, text: str) -> None:
+        """Count a fault; the first ones are named."""
+        self.wrong += 1
+        if len(self.faults) < NAMED_MAX:
+            self.faults.append(text)
+
+    @property
+    def line(self) -> str:
+        """The verdict on one line."""
+        checked = (
+            f"{self.records} records in {self.chains} chains, {self.entries} entries, "
+            f"{self.members} members"
+        )
+        return f"{f'{self.wrong} FAULTS' if self.wrong else 'whole'}: {checked}"
+
+
+class _Chain(NamedTuple):
+    name: str
+    grant_data: bytes
+    upto_seq: int
+    head_hash: bytes
+    key: VerifyingKey
+
+
+def verify_ledger(connection: Connection, progress: Progress) -> Verdict:
+    """Check everything that one consistent view shows."""
+    verdict = Verdict()
+    total = connection.execute(select(func.count()).select_from(records)).scalar_one()
+    events: dict[str, list[Event]] = defaultdict(list)
+    for row in connection.execute(select(epochs).order_by(epochs.c.chain)):
+        chain = _Chain(
+            f"{row.terminal}/{row.epoch}",
+            row.grant_data,
+            row.upto_seq,
+            row.head_hash,
+            verifier(row.algorithm, row.public_key),
+        )
+        verdict.chains += 1
+        _check_chain(connection, row.chain, chain, verdict, events)
+        progress(verdict.records, total)
+    if verdict.records != total:
+        verdict.fault(f"{total - verdict.records} records belong to no chain")
+    folded = _check_states(connection, verdict, events)
+    _check_sums(connection, verdict, folded)
+    return verdict
+
+
+def _check_chain(
+    connection: Connection,
+    number: int,
+    chain: _Chain,
+    verdict: Verdict,
+    events: dict[str, list[Event]],
+) -> None:
+    head = Head(0, 0, record_hash(chain.grant_data))
+    for row in _records(connection, number):
+        seq = head.seq + 1
+        verdict.records += 1
+        if row.place != place_of(number, seq):
+            verdict.fault(f"{chain.name}: record {seq} is missing")
+            return
+        digest = record_hash(row.data)
+        if digest != row.hash:
+            verdict.fault(f"{chain.name}/{seq}: bytes and hash differ")
+        _check_record(f"{chain.name}/{seq}", row, head.hash, chain.key, verdict, events)
+        head = Head(0, seq, digest)
+    if (head.seq, head.hash) != (chain.upto_seq, chain.head_hash) and chain.upto_seq:
+        verdict.fault(f"{chain.name}: ends at {head.seq}, should at {chain.upto_seq}")
+
+
+def _check_record(
+    name: str,
+    row: Any,
+    before: bytes,
+    key: VerifyingKey,
+    verdict: Verdict,
+    events: dict[str, list[Event]],
+) -> None:
+    try:
+        verify(split(row.data), Purpose.RECORD, key)
+        record = read(row.data)[0].record
+    except ProtocolError as error:
+        if row.kind:
+            verdict.fault(f"{name}: {error.code}")
+        return
+    if record.prev != before:
+        verdict.fault(f"{name}: does not follow the record before it")
+    if row.state == POSTED and row.member is not None:
+        events[row.member].append(charged_event(record, row.gap))
+
+
+def _check_states(
+    connection: Connection, verdict: Verdict, events: dict[str, list[Event]]
+) -> dict[str, State]:
+    folded: dict[str, State] = {}
+    columns = (states.c.member, *(states.c[name] for name in COLUMNS))
+    for row in connection.execute(select(*columns)):
+        verdict.members += 1
+        member, stored = row[0], state_of(row[1:])
+        folded[member] = fold(events.pop(member, []))
+        if folded[member] != stored:
+            verdict.fault(f"member {member}: state differs from the fold of the records")
+    for member in events:
+        verdict.fault(f"member {member}: records but no account")
+    return folded
+
+
+def _check_sums(connection: Connection, verdict: Verdict, folded: dict[str, State]) -> None:
+    """Each record's legs, each unit and each account against one another."""
+    amount = func.sum(entries.c.amount)
+    place, unit = entries.c.place, entries.c.unit
+    for row in connection.execute(select(place, unit).group_by(place, unit).having(amount != 0)):
+        verdict.fault(f"record at {row.place}: legs in {row.unit} do not sum to zero")
+    posted = select(records.c.place).where(records.c.state == POSTED)
+    for row in connection.execute(select(place).where(place.not_in(posted)).distinct()):
+        verdict.fault(f"record at {row.place}: has entries and was not posted")
+    verdict.entries = connection.execute(select(func.count()).select_from(entries)).scalar_one()
+    account = entries.c.account
+    query = select(account, unit, amount).group_by(account, unit)
+    sums = {(name, of): int(total) for name, of, total in connection.execute(query) if total}
+    kept = {(row.account, row.unit): row.amount for row in connection.execute(select(balances))}
+    for key in {*sums, *kept}:
+        if sums.get(key, 0) != kept.get(key, 0):
+            verdict.fault(f"account {key[0]}: entries {sums.get(key, 0)}, kept {kept.get(key, 0)}")
+    for name, wanted in _wanted(folded, {of for _, of in sums}):
+        if sums.get(name, 0) != wanted:
+            verdict.fault(f"account {name[0]}: entries {sums.get(name, 0)}, fold {wanted}")
+
+
+def _wanted(folded: dict[str, State], units: set[str]) -> Iterator[tuple[tuple[str, str], int]]:
+    """What a member's accounts must hold: liabilities are negative."""
+    for currency in units - {"PT"}:
+        for member, state in folded.items():
+            names = member_accounts(member, currency)
+            yield names.principal, -state.principal
+            yield names.overdraft, state.overdraft
+            yield names.points, -state.points
+            yield names.points_debt, state.points_debt
+
+
+def _records(connection: Connection, chain: int) -> Iterator[Any]:
+    """A chain's records in order, some at a time."""
+    after = place_of(chain, 0)
+    end = place_of(chain + 1, 0)
+    query = (
+        select(
+            *(records.c.place, records.c.hash, records.c.data, records.c.kind),
+            *(records.c.state, records.c.member, records.c.gap),
+        )
+        .order_by(records.c.place)
+        .limit(CHUNK)
+    )
+    while True:
+        rows = connection.execute(query.where(records.c.place > after, records.c.place < end)).all()
+        yield from rows
+        if len(rows) < CHUNK:
+            return
+        after = rows[-1].place
