@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from edge.errors import JournalBroken, JournalForeign
-from edge.journal import Identity
-from protocol.chain import Head, extend
+from edge.journal import Identity, rejoined
+from protocol.chain import extend
 from protocol.errors import ProtocolError
 from protocol.grant import opening_head
 from protocol.record import Kind, read
@@ -32,21 +32,22 @@ def stats(path: Path) -> str:
 
 
 def verify(path: Path, identity: Identity) -> str:
-    """Check the present epoch from its first kept record to its head, signature by signature.
+    """Check all records of the present epoch that are kept, signature by signature.
 
     Returns one line; JournalBroken names the first record that does not hold.
     """
-    rows = _open(path)["records"].rows_where("epoch = ?", [identity.epoch], order_by="id")
+    database = _open(path)
+    rows = database["records"].rows_where("epoch = ?", [identity.epoch], order_by="id")
+    epochs = database["epochs"].rows_where("epoch = ?", [identity.epoch])
+    acked_seq = max((row["upto_seq"] for row in epochs), default=0)
     head = opening_head(identity.epoch, identity.grant)
     count = 0
     for row in rows:
         where = f"{path}: record {row['epoch']}/{row['seq']}"
         try:
             sealed, signed = read(row["data"])
-            if count == 0 and sealed.record.seq > 1:  # older ones were pruned
-                head = Head(sealed.record.epoch, sealed.record.seq - 1, sealed.record.prev)
             verify_signature(signed, Purpose.RECORD, identity.verifier)
-            head = extend(head, (sealed,))
+            head = extend(rejoined(head, sealed, acked_seq), (sealed,))
         except ProtocolError as error:
             raise JournalBroken(f"{where}: {error}") from error
         if (sealed.hash, sealed.record.tid) != (row["hash"], row["tid"]):

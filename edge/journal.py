@@ -241,10 +241,19 @@ class Journal:
             first = tail[0][0].record
             if first.terminal != self._identity.terminal:
                 raise JournalForeign(f"{self._path}: of terminal {first.terminal}")
-            if first.seq > 1:
+            if len(rows) == TAIL_RECORDS:
                 self.head = Head(first.epoch, first.seq - 1, first.prev)
             verify(tail[-1][1], Purpose.RECORD, self._identity.verifier)
-            self.head = extend(self.head, (sealed for sealed, _ in tail))
+            for sealed, _ in tail:
+                self.head = extend(rejoined(self.head, sealed, self.acked_seq), (sealed,))
         except ProtocolError as error:
             raise JournalBroken(f"{self._path}: {error}") from error
         self.wall_ms = max(sealed.record.moment.wall_ms for sealed, _ in tail)
+
+
+def rejoined(head: Head, sealed: Sealed, acked_seq: int) -> Head:
+    """Return ``head``, or the one that ``sealed`` names if records before it may be pruned."""
+    record = sealed.record
+    if head.seq + 1 < record.seq <= acked_seq:
+        return Head(record.epoch, record.seq - 1, record.prev)
+    return head

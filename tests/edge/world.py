@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from drivers.card import CardIdentity
+from edge.agent import Agent, Parts
+from edge.board import Board, Sources, last_words
+from edge.board import Identity as Name
 from edge.books import Books
 from edge.cache import Cache
 from edge.clock import Clock
+from edge.commands import Commands
+from edge.health import Notifier
+from edge.inbox import Inbox, Trust
 from edge.journal import Identity, Journal
+from edge.link import LinkSettings, MqttLink, World
 from edge.order import Item, Order, sale
+from edge.ports import Link
+from edge.relay import Relay
 from edge.tap_flow import Book
 from protocol import grant, member_list
 from protocol.grant import Grant
@@ -25,6 +37,7 @@ from protocol.rules import bundle
 from protocol.rules.bundle import Bundle, Golden, Product, Published, Rule
 from protocol.signing import Ed25519Signer
 from protocol.topics import Address, address
+from protocol.watermark import Standing
 
 AT: Address = address("harbour", "site-1", "t-0001")
 TERMINAL_KEY = Ed25519Signer(bytes(range(32)))
@@ -181,3 +194,71 @@ def wait_until(condition: Callable[[], object], what: str = "the condition") -> 
     while not condition():
         assert time.monotonic() < end, f"{what} did not come true in {SOON_S} s"
         time.sleep(0.002)
+
+
+def down_link() -> MqttLink:
+    """A line that was never started: it takes nothing."""
+    nowhere = Path("/nonexistent")
+    return MqttLink(
+        LinkSettings(at=AT, host="127.0.0.1", port=1, ca=nowhere, certificate=nowhere, key=nowhere),
+        World(uniform=lambda: 0.5, mono_s=time.monotonic, session=lambda: "s", will=last_words),
+    )
+
+
+@dataclass
+class Assembly:
+    """An agent with real parts that a test can reach."""
+
+    agent: Agent
+    books: Books
+    relay: Relay
+    inbox: Inbox
+    commands: Commands
+
+
+def assemble(books: Books, clock: Clock, link: Link | None = None) -> Assembly:
+    """Put an agent together over ``books``; without a link its line is down."""
+    line = link or down_link()
+    relay = Relay(books, clock, line, Standing.ACTIVE)
+    commands = Commands(AT.terminal, CLOUD_KEYS, books, relay, clock)
+    inbox = Inbox(AT, Trust(CLOUD_KEYS, RULES_KEYS), books, relay, line, commands)
+    inbox.load()
+    sources = Sources(
+        books=books,
+        relay=relay,
+        commands=commands,
+        inbox=inbox,
+        link=line,
+        clock=clock,
+        reader=lambda: "ready",
+    )
+    agent = Agent(
+        Parts(
+            clock=clock,
+            books=books,
+            relay=relay,
+            commands=commands,
+            inbox=inbox,
+            board=Board(Name(AT.terminal, "test"), sources),
+            notifier=Notifier({}),
+        )
+    )
+    return Assembly(agent, books, relay, inbox, commands)
+
+
+@contextmanager
+def running(agent: Agent) -> Iterator[None]:
+    """The agent's loop in a thread."""
+    thread = threading.Thread(target=agent.run, name="agent")
+    thread.start()
+    try:
+        yield
+    finally:
+        agent.stop()
+        thread.join(SOON_S)
+        assert not thread.is_alive()
+
+
+def identity(number: int = 1) -> CardIdentity:
+    """The n-th card, as the reader's thread tells of it."""
+    return CardIdentity(family="cpu", assurance=CardClass.SECURE, reference=card(number).reference)
