@@ -65,19 +65,22 @@ class Line:
             if not self._whole:
                 return
             self._open |= {near, far}
-        back = threading.Thread(target=_pour, args=(far, near), daemon=True)
+        back = threading.Thread(target=self._pour, args=(far, near), daemon=True)
         back.start()
-        _pour(near, far)
+        self._pour(near, far)
         back.join()
         with self._lock:
             self._open -= {near, far}
 
-
-def _pour(source: socket.socket, sink: socket.socket) -> None:
-    """Copy until either side ends, then end both."""
-    with contextlib.suppress(OSError):
-        while piece := source.recv(_PIECE_BYTES):
-            sink.sendall(piece)
-    for end in (source, sink):
+    def _pour(self, source: socket.socket, sink: socket.socket) -> None:
+        """Copy until either side ends, then end both."""
         with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+            while piece := source.recv(_PIECE_BYTES):
+                self._pass(piece, sink)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _pass(self, piece: bytes, sink: socket.socket) -> None:
+        """Hand on what came; OSError ends the connection. What else lines do, a child says."""
+        sink.sendall(piece)

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,6 +28,13 @@ JOURNAL, CACHE = Path("data/journal.db"), Path("data/cache.db")
 # A record's place in the ledger: chain * 2**40 + seq.
 _SEQ_BITS = 40
 _snapshot = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+class Database(Protocol):
+    """An open database: of sqlite3, or of another driver that runs statements so."""
+
+    def execute(self, statement: Any, /) -> Any:
+        """Run one statement; its rows can be iterated and fetched."""
 
 
 class Progress(NamedTuple):
@@ -98,43 +105,51 @@ def newest(folder: Path, count: int) -> list[bytes]:
 def list_version(ledger: Path) -> int:
     """Return the newest version of the ledger's member list."""
     with opened(ledger) as disk:
-        rows = disk.execute("SELECT value FROM counters WHERE name = 'list_version'").fetchall()
+        return list_version_in(disk)
+
+
+def list_version_in(disk: Database) -> int:
+    """As list_version, of any open database with the ledger's tables."""
+    rows = disk.execute("SELECT value FROM counters WHERE name = 'list_version'").fetchall()
     return int(rows[0][0]) if rows else 0
 
 
 def books(ledger: Path) -> Books:
     """Read the ledger's database."""
     with opened(ledger) as disk:
-        chains = {
-            chain: (terminal, epoch, (upto, head))
-            for chain, terminal, epoch, upto, head in disk.execute(
-                "SELECT chain, terminal, epoch, upto_seq, head_hash FROM epochs"
-            )
-        }
-        return Books(
-            records=tuple(
-                Posted(_place(chains, place), tid, data)
-                for place, tid, data in disk.execute("SELECT place, tid, data FROM records")
-            ),
-            legs=tuple(
-                Leg(_place(chains, place), account, unit, amount)
-                for place, account, unit, amount in disk.execute(
-                    "SELECT place, account, unit, amount FROM entries"
-                )
-            ),
-            running={
-                (account, unit): amount
-                for account, unit, amount in disk.execute(
-                    "SELECT account, unit, amount FROM balances"
-                )
-            },
-            heads={(terminal, epoch): head for terminal, epoch, head in chains.values()},
-            standings={
-                terminal: Standing(standing)
-                for terminal, standing in disk.execute("SELECT terminal, standing FROM terminals")
-            },
-            apart=disk.execute("SELECT count(*) FROM quarantine").fetchone()[0],
+        return books_in(disk)
+
+
+def books_in(disk: Database) -> Books:
+    """As books, of any open database with the ledger's tables."""
+    chains = {
+        chain: (terminal, epoch, (upto, head))
+        for chain, terminal, epoch, upto, head in disk.execute(
+            "SELECT chain, terminal, epoch, upto_seq, head_hash FROM epochs"
         )
+    }
+    return Books(
+        records=tuple(
+            Posted(_place(chains, place), tid, data)
+            for place, tid, data in disk.execute("SELECT place, tid, data FROM records")
+        ),
+        legs=tuple(
+            Leg(_place(chains, place), account, unit, amount)
+            for place, account, unit, amount in disk.execute(
+                "SELECT place, account, unit, amount FROM entries"
+            )
+        ),
+        running={
+            (account, unit): amount
+            for account, unit, amount in disk.execute("SELECT account, unit, amount FROM balances")
+        },
+        heads={(terminal, epoch): head for terminal, epoch, head in chains.values()},
+        standings={
+            terminal: Standing(standing)
+            for terminal, standing in disk.execute("SELECT terminal, standing FROM terminals")
+        },
+        apart=disk.execute("SELECT count(*) FROM quarantine").fetchone()[0],
+    )
 
 
 def _place(

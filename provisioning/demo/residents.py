@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,8 +40,13 @@ class HeldCard:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def make_cards(authority: Authority, api: CloudApi, folder: Path) -> dict[str, HeldCard]:
-    """Return every card of the day by name, issued, read back and registered."""
+def make_cards(
+    authority: Authority, api: CloudApi, folder: Path, members: Sequence[str] = ()
+) -> dict[str, HeldCard]:
+    """Return every card by name, issued, read back and registered.
+
+    ``members``: whose besides those of nobody here; all of the day's when none is named.
+    """
     transport, device = os.urandom(_KEY_BYTES), Pn532Device()
     reader = READER.open(ReaderSettings(path=f"tty:{device.path}"))
     desk = CardDesk(
@@ -56,7 +62,8 @@ def make_cards(authority: Authority, api: CloudApi, folder: Path) -> dict[str, H
     forger = init(folder / "other-authority", TENANT, datetime.now(UTC))
     try:
         cards = {
-            name: _made(desk, device, api.add_member(f"Member {name}")) for name in member_cards()
+            name: _made(desk, device, api.add_member(f"Member {name}"))
+            for name in members or member_cards()
         }
         cards[STRANGER] = _made(replace(desk, cloud=None), device, "")
         cards[FORGED] = _made(replace(desk, cloud=None, keys=forger.cards), device, "")
