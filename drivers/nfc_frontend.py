@@ -23,6 +23,9 @@ import serial
 TTY_PREFIX = "tty:/"
 # A line that takes no bytes for this long is not connected to anything that works.
 WRITE_TIMEOUT_S = 1.0
+# nfcpy gives the chip 100 ms to acknowledge; on a loaded machine the bytes may be there and this
+# program not have had its turn. It costs time only where the chip is silent.
+LEAST_WAIT_MS = 500
 
 _RATS = 0xE0  # request for answer to select (ISO/IEC 14443-4, 5.6.1)
 _SPEAKS_ISO_DEP = 0x20  # SAK bit (ISO/IEC 14443-3, table 9)
@@ -50,7 +53,7 @@ class Line(nfc.clf.transport.TTY):  # type: ignore[misc]  # nfcpy has no types
         """Return one frame; OSError when none comes within ``timeout`` ms or the line was cut."""
         if self.cut:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-        return super().read(timeout)
+        return super().read(max(timeout, LEAST_WAIT_MS))
 
     def close(self) -> None:
         """Give the port back, also one whose device is gone."""

@@ -44,7 +44,7 @@ class Listener(Protocol):
         """A card failed, once for each presentation, or the reader did, once for each outage."""
 
     def on_removed(self) -> None:
-        """The card that was told of, or that failed, is gone."""
+        """The card that was told of, or that failed, is gone, or its reader is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +148,14 @@ class Supervisor:
             self._listener.on_card(identity)
 
     def _await_removal(self, reader: Reader) -> None:
-        while not self._stop.is_set():
-            self._turn()
-            if reader.wait_for_removal(SLICE_S):
-                self._listener.on_removed()
-                return
+        try:
+            while not self._stop.is_set() and not reader.wait_for_removal(SLICE_S):
+                self._turn()
+        except ReaderLost:
+            self._listener.on_removed()
+            raise
+        if not self._stop.is_set():
+            self._listener.on_removed()
 
     def _turn(self) -> None:
         """Note that the loop goes round: what a watchdog may rely on."""

@@ -49,12 +49,12 @@ def test_a_reader_pulled_out_and_put_back_is_served_again(device: Pn532Device, l
         device.insert(member_card(1))
         log.wait_for("card")
         device.close()
-        log.wait_for("card", "reader_lost")
+        log.wait_for("card", "removed", "reader_lost")
         link.unlink()
         back = Pn532Device()
         link.symlink_to(back.path)
         back.insert(member_card(2))
-        log.wait_for("card", "reader_lost", "card")
+        log.wait_for("card", "removed", "reader_lost", "card")
         assert log.identities[-1].reference == reference(2)
     back.close()
 
@@ -67,9 +67,9 @@ def test_a_reader_that_hangs_or_babbles_is_opened_again(
         device.insert(member_card(1))
         log.wait_for("card")
         device.line = fault
-        log.wait_for("card", "reader_lost")
+        log.wait_for("card", "removed", "reader_lost")
         device.line = Line.CLEAN
-        log.wait_for("card", "reader_lost", "card")
+        log.wait_for("card", "removed", "reader_lost", "card")
 
 
 def test_garbage_in_the_middle_of_a_dialogue_is_a_lost_reader(

@@ -43,12 +43,12 @@ def test_a_killed_and_restarted_pcscd_is_survived(slot: Rig, pcscd: Pcscd) -> No
         log.wait_for("card")
         pcscd.kill()
         wait_for_health(supervisor, Health.LOST)
-        log.wait_for("card", "reader_lost")
+        log.wait_for("card", "removed", "reader_lost")
         slot.carrier.remove()
         pcscd.start()
         wait_for_health(supervisor, Health.READY)
         slot.carrier.insert(member_card(2))
-        log.wait_for("card", "reader_lost", "card")
+        log.wait_for("card", "removed", "reader_lost", "card")
         assert log.identities[-1].reference == reference(2)
 
 
