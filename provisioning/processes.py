@@ -117,6 +117,10 @@ class Child:
         """SIGKILL, and wait until it is gone."""
         self._end(signal.SIGKILL, TERMINATE_S)
 
+    def ask_to_end(self) -> None:
+        """SIGTERM, without waiting."""
+        self.hint(signal.SIGTERM)
+
     def stop(self) -> None:
         """SIGTERM; SIGKILL when that does not help. Never raises, and may be called again."""
         try:

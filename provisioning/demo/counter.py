@@ -49,6 +49,10 @@ class Counter:
         """Whether the terminal can accept cards."""
         return self._till.is_ready()
 
+    def is_online(self) -> bool:
+        """Whether the terminal has its line to the broker."""
+        return self._till.is_online()
+
     def serve(self, tap: PlannedTap) -> None:
         """Serve one planned tap."""
         order = tap.order

@@ -59,7 +59,7 @@ class Day:
     ) -> None:
         self.counters = {name: Counter(town.terminals[name], town.cards) for name in TERMINALS}
         self.bundles: list[Bundle] = []
-        self.drain_s = 0.0
+        self.reconnect_s = self.drain_s = 0.0
         self._town, self._random = town, Random(seed)
         self._said, self._served = said, served
         self._crash_tap, self._plan = _taken_out(plan)

@@ -30,6 +30,7 @@ class Measured(NamedTuple):
     """``stages_ms``: stage -> p50 and p99 over the taps that an order waited for."""
 
     stages_ms: Mapping[str, tuple[float, float]]
+    reconnect_s: float
     drain_s: float
     seed: int
     broker: str
@@ -50,7 +51,7 @@ def table(verdict: Verdict, measured: Measured) -> Table:
     shown.add_row("taps", str(verdict.taps), "at three counters")
     shown.add_row("records", str(verdict.records), "in the terminals' journals")
     shown.add_row("posted", str(verdict.posted), "in the ledger")
-    shown.add_row("overdrawn", str(verdict.overdrawn), "members who spent on both sides of a cut")
+    shown.add_row("overdrawn", str(verdict.overdrawn), "members who spent more than they had")
     shown.add_section()
     for key, meaning in _MEANING.items():
         count = getattr(verdict, key)
@@ -60,6 +61,7 @@ def table(verdict: Verdict, measured: Measured) -> Table:
     for stage in _ordered(measured.stages_ms):
         p50, p99 = measured.stages_ms[stage]
         shown.add_row(f"{stage} ms", f"{p50:.1f} / {p99:.1f}", "p50 / p99")
+    shown.add_row("line s", f"{measured.reconnect_s:.2f}", "from the line mended to connected")
     shown.add_row("drain s", f"{measured.drain_s:.2f}", "from the line mended to all receipted")
     return shown
 
@@ -73,6 +75,7 @@ def document(verdict: Verdict, measured: Measured) -> str:
     found: dict[str, Any] = {
         **verdict._asdict(),
         "tap_ms": stages,
+        "reconnect_s": round(measured.reconnect_s, 3),
         "drain_s": round(measured.drain_s, 3),
         "holds": verdict.holds,
         "seed": measured.seed,

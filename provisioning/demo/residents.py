@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from drivers.reader import ReaderSettings
+from drivers.errors import CardGone, ExchangeTimeout, ReaderLost
+from drivers.reader import Reader, ReaderSettings
 from drivers.readers.nfc import READER
 from drivers.virtual.cards.cpu import CpuCard
 from drivers.virtual.cards.cpu_state import CpuState
@@ -26,6 +26,8 @@ from provisioning.demo.plan import FORGED, STRANGER, member_cards
 TENANT = "acme"
 # The card lies there already; the reader looks every few milliseconds.
 PRESENT_S = 10.0
+# A busy machine may keep the software reader from answering in its 0.1 s, as a loose cable would.
+ATTEMPTS = 5
 _MS_A_DAY = 86_400_000
 _KEY_BYTES = 16
 
@@ -40,43 +42,67 @@ class HeldCard:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def make_cards(
-    authority: Authority, api: CloudApi, folder: Path, members: Sequence[str] = ()
-) -> dict[str, HeldCard]:
-    """Return every card by name, issued, read back and registered.
+class CardTable:
+    """A reader and a pile of blank cards. Whatever is opened is closed by ``close``."""
 
-    ``members``: whose besides those of nobody here; all of the day's when none is named.
-    """
-    transport, device = os.urandom(_KEY_BYTES), Pn532Device()
-    reader = READER.open(ReaderSettings(path=f"tty:{device.path}"))
-    desk = CardDesk(
-        reader=reader,
-        tenant=TENANT,
-        keys=authority.cards,
-        transport_key=transport,
-        cloud=api,
-        day=time.time_ns() // 1_000_000 // _MS_A_DAY,
-        draw=os.urandom,
-        now=time.monotonic,
-    )
+    def __init__(self) -> None:
+        self.transport_key = os.urandom(_KEY_BYTES)
+        self._device = Pn532Device()
+        self._reader: Reader | None = None
+
+    def close(self) -> None:
+        """Give the reader back."""
+        if self._reader:
+            self._reader.close()
+        self._device.close()
+
+    def make(self, authority: Authority, api: CloudApi | None, member: str) -> HeldCard:
+        """Personalise one card; again, as a person would, when the reader fails in between."""
+        card = CpuCard(CpuState.blank(os.urandom(_KEY_BYTES), self.transport_key))
+        self._device.insert(card)
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._made(card, authority, api, member)
+            except (ReaderLost, CardGone, ExchangeTimeout):
+                self._drop_reader()
+        return self._made(card, authority, api, member)
+
+    def _made(
+        self, card: CpuCard, authority: Authority, api: CloudApi | None, member: str
+    ) -> HeldCard:
+        self._reader = self._reader or READER.open(ReaderSettings(path=f"tty:{self._device.path}"))
+        desk = CardDesk(
+            reader=self._reader,
+            tenant=TENANT,
+            keys=authority.cards,
+            transport_key=self.transport_key,
+            cloud=api,
+            day=time.time_ns() // 1_000_000 // _MS_A_DAY,
+            draw=os.urandom,
+            now=time.monotonic,
+        )
+        reference = desk.personalise(member, present_s=PRESENT_S)
+        self._device.remove()
+        self._reader.wait_for_removal(PRESENT_S)
+        return HeldCard(card, reference, member)
+
+    def _drop_reader(self) -> None:
+        if self._reader:
+            self._reader.close()
+        self._reader = None
+
+
+def make_cards(authority: Authority, api: CloudApi, folder: Path) -> dict[str, HeldCard]:
+    """Return every card of the day by name, issued, read back and registered."""
     forger = init(folder / "other-authority", TENANT, datetime.now(UTC))
+    table = CardTable()
     try:
         cards = {
-            name: _made(desk, device, api.add_member(f"Member {name}"))
-            for name in members or member_cards()
+            name: table.make(authority, api, api.add_member(f"Member {name}"))
+            for name in member_cards()
         }
-        cards[STRANGER] = _made(replace(desk, cloud=None), device, "")
-        cards[FORGED] = _made(replace(desk, cloud=None, keys=forger.cards), device, "")
+        cards[STRANGER] = table.make(authority, None, "")
+        cards[FORGED] = table.make(forger, None, "")
     finally:
-        reader.close()
-        device.close()
+        table.close()
     return cards
-
-
-def _made(desk: CardDesk, device: Pn532Device, member: str) -> HeldCard:
-    card = CpuCard(CpuState.blank(os.urandom(_KEY_BYTES), desk.transport_key))
-    device.insert(card)
-    reference = desk.personalise(member, present_s=PRESENT_S)
-    device.remove()
-    desk.reader.wait_for_removal(PRESENT_S)
-    return HeldCard(card, reference, member)

@@ -69,7 +69,7 @@ def perform(town: Town, stage: Stage, taps: int, seed: int, json_file: Path | No
     write_private(town.folder / STORY, msgspec.msgpack.encode(story))
     verdict = judge_folder(town.folder)
     stages = {name: report.percentiles(times) for name, times in day.stages_ms().items()}
-    measured = report.Measured(stages, day.drain_s, seed, stage.broker.name)
+    measured = report.Measured(stages, day.reconnect_s, day.drain_s, seed, stage.broker.name)
     console.print(report.table(verdict, measured))
     if json_file:
         json_file.write_text(report.document(verdict, measured))

@@ -73,12 +73,21 @@ class Till:
 
     def is_ready(self) -> bool:
         """Whether the terminal answers and can accept cards."""
+        health = self._health()
+        return bool(health) and not health["closed"] and health["reader"] == "ready"
+
+    def is_online(self) -> bool:
+        """Whether the terminal answers and has its line."""
+        return bool(self._health().get("online"))
+
+    def _health(self) -> dict[str, Any]:
+        """What the terminal says of itself; empty when it says nothing."""
         try:
-            health = self._client.get("/healthz")
-            document = health.json()
+            answer = self._client.get("/healthz")
+            health: dict[str, Any] = answer.json()
         except (httpx.TransportError, ValueError):
-            return False
-        return health.is_success and not document["closed"] and document["reader"] == "ready"
+            return {}
+        return health
 
     @contextmanager
     def _views(self) -> Iterator[Iterator[dict[str, Any]]]:

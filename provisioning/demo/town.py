@@ -130,10 +130,11 @@ class Town:
 
     def close(self) -> None:
         """End every process and give every port back."""
-        for terminal in self.terminals.values():
-            terminal.agent.stop()
-        self.cloud.stop()
-        self.broker.stop()
+        agents = [terminal.agent for terminal in self.terminals.values()]
+        for child in (*agents, self.cloud):
+            child.ask_to_end()
+        for child in (*agents, self.cloud, self.broker):
+            child.stop()
         for line in self.lines.values():
             line.close()
         for terminal in self.terminals.values():
