@@ -25,8 +25,8 @@ from protocol.record import Kind
 
 KINDS = {kind.name.lower(): kind for kind in Kind}
 
-Number = Annotated[int, Path(ge=1, lt=1 << 53)]
-_Narrow = Annotated[str, Query(max_length=40)]
+Number = Annotated[int, Path(ge=1, lt=1 << 53, description="As the receipt says it.")]
+_Narrow = Annotated[str, Query(max_length=40, description="Exactly this one.")]
 
 
 def router(backend: Backend) -> APIRouter:
@@ -41,7 +41,9 @@ def router(backend: Backend) -> APIRouter:
     def listing(
         terminal: _Narrow = "",
         member: _Narrow = "",
-        kind: Annotated[str, Query(pattern=f"^({'|'.join(KINDS)})?$")] = "",
+        kind: Annotated[
+            str, Query(pattern=f"^({'|'.join(KINDS)})?$", description="What happened.")
+        ] = "",
         text: Annotated[
             str, Query(max_length=64, description="A receipt number or a transaction id.")
         ] = "",

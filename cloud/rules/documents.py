@@ -76,7 +76,9 @@ class NewBundle(Body):
     number: Annotated[
         int | None, Field(ge=1, lt=1 << 53, description="Without it: the next one.")
     ] = None
-    activate_ms: Milliseconds | None = None
+    activate_ms: Annotated[
+        Milliseconds | None, Field(description="UTC, ms since 1970; this or activate_at.")
+    ] = None
     activate_at: Annotated[
         AwareDatetime | None,
         Field(

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
+import httpx
+import pytest
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from sqlalchemy import select
 
 from cloud import wiring
 from cloud.http.backend import Backend
@@ -17,7 +23,9 @@ from cloud.http.guard import Guard
 from cloud.http.identity import SECRET_BYTES, Role, Sessions, digest_of, new_token
 from cloud.http.store import StoredCredentials, add_token
 from cloud.keys import Keys
-from cloud.storage.engine import Database
+from cloud.storage.engine import Database, open_database
+from cloud.storage.migration import migrate
+from cloud.storage.schema import metadata
 from tests.cloud.town import CURRENCY, LEDGER_KEY, MORNING_MS, RULES_KEY, TENANT
 
 NOON_MS = MORNING_MS + 4 * 3_600_000
@@ -99,3 +107,49 @@ def served(app: FastAPI) -> Iterator[str]:
         server.should_exit = True
         thread.join(READY_S)
         listening.close()
+
+
+@cache
+def _migrated() -> bytes:
+    with TemporaryDirectory() as folder:
+        database = open_database("sqlite:///ledger.db", Path(folder))
+        migrate(database)
+        database.close()
+        return (Path(folder) / "ledger.db").read_bytes()
+
+
+def new_ledger(folder: Path) -> Database:
+    """A migrated, empty SQLite database; the migrations run once for all tests."""
+    (folder / "ledger.db").write_bytes(_migrated())
+    return open_database("sqlite:///ledger.db", folder)
+
+
+def contents(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table but sessions: what must be the same where nothing may change."""
+    with database.read() as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(select(table))]
+            for table in metadata.sorted_tables
+            if table.name != "sessions"
+        }
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Iterator[Front]:
+    """The application over a migrated SQLite database with nothing but tokens in it."""
+    database = new_ledger(tmp_path)
+    yield Front(database)
+    database.close()
+
+
+@pytest.fixture
+def api(front: Front) -> Iterator[Callable[[Role | None], httpx.Client]]:
+    """Clients by role over real HTTP; None is a caller without a token."""
+    with served(front.app) as url, ExitStack() as stack:
+
+        def client(role: Role | None) -> httpx.Client:
+            headers = {} if role is None else {"Authorization": f"Bearer {front.tokens[role]}"}
+            made = httpx.Client(base_url=url, headers=headers, trust_env=False)
+            return stack.enter_context(made)
+
+        yield client

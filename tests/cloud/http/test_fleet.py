@@ -1,0 +1,116 @@
+"""Terminals over the API: enrolment gives what a terminal needs, commands reach the line."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from cloud.http.identity import Role
+from cloud.ledger.transaction import Ledger
+from protocol import command, grant
+from protocol.chain import Head
+from protocol.command import Verb
+from protocol.signing import verifier
+from tests.cloud.front import NOON_MS, Front, contents
+from tests.cloud.town import CURRENCY, LEDGER_KEY, RULES_KEY, Till, build_town, key_of
+
+Api = Callable[[Role | None], httpx.Client]
+KEY = key_of("terminal")
+NEW: dict[str, Any] = {
+    "terminal": "t-0001",
+    "site": "site-1",
+    "algorithm": -8,
+    "public_key": KEY.verifier.public.hex(),
+}
+
+
+def test_an_enrolled_terminal_can_write_its_first_records(front: Front, api: Api) -> None:
+    town = build_town(front.database)
+    answer = api(Role.PROVISIONER).post("/v1/terminals", json=NEW)
+    assert answer.status_code == 201
+    said = answer.json()
+    algorithm, _, public = said["cloud_keys"][0].partition(":")
+    cloud = verifier(int(algorithm), bytes.fromhex(public))
+    given = b64decode(said["grant"])
+    granted = grant.accept(given, {cloud.key_id: cloud})
+    assert (granted.tenant, granted.site, granted.terminal) == ("acme", "site-1", "t-0001")
+    assert (granted.epoch, granted.key_id) == (1, KEY.key_id)
+    assert said["rules_keys"] == [f"-8:{RULES_KEY.verifier.public.hex()}"]
+    assert front.line.said == [("terminal", "t-0001")]
+
+    head: Head = grant.opening_head(1, given)
+    till = Till("t-0001", KEY, head, town.published, town.random)
+    Ledger(front.database, CURRENCY, front.clock_ms).ingest([till.batch(till.open())])
+    shown = api(Role.READER).get("/v1/terminals/t-0001").json()
+    assert (shown["upto_seq"], shown["head_hash"]) == (1, till.head.hash.hex())
+    assert (shown["standing"], shown["last_heard_ms"]) == ("active", NOON_MS)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"public_key": "00"}, 422, "malformed"),
+        ({"public_key": "zz"}, 422, "bad_field"),
+        ({"public_key": 7}, 422, "bad_field"),
+        ({"algorithm": "-8"}, 422, "bad_field"),
+        ({"algorithm": -999}, 422, "malformed"),
+        ({"terminal": "T 1"}, 422, "bad_field"),
+        ({"site": "a/b"}, 422, "bad_field"),
+        ({"publickey": "00"}, 422, "unknown_field"),
+    ],
+)
+def test_a_wrong_enrolment_changes_nothing(
+    front: Front, api: Api, change: dict[str, Any], status: int, code: str
+) -> None:
+    before = contents(front.database)
+    answer = api(Role.PROVISIONER).post("/v1/terminals", json=NEW | change)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert contents(front.database) == before
+    assert front.line.said == []
+
+
+def test_a_second_enrolment_is_refused_and_a_new_epoch_is_not(front: Front, api: Api) -> None:
+    client = api(Role.PROVISIONER)
+    client.post("/v1/terminals", json=NEW)
+    again = client.post("/v1/terminals", json=NEW)
+    assert (again.status_code, again.json()["code"]) == (409, "terminal_exists")
+    new_key = {"algorithm": -8, "public_key": key_of("next").verifier.public.hex()}
+    next_epoch = client.post("/v1/terminals/t-0001/epochs", json=new_key)
+    assert (next_epoch.status_code, next_epoch.json()["epoch"]) == (201, 2)
+    unknown = client.post("/v1/terminals/t-0002/epochs", json=new_key)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_terminal")
+
+
+def test_a_revoked_terminal_gets_no_new_epoch(front: Front, api: Api) -> None:
+    api(Role.PROVISIONER).post("/v1/terminals", json=NEW)
+    revoked = api(Role.OPERATOR).post("/v1/terminals/t-0001/revoke")
+    assert revoked.json()["standing"] == "drain_only"
+    key = {"algorithm": -8, "public_key": NEW["public_key"]}
+    answer = api(Role.PROVISIONER).post("/v1/terminals/t-0001/epochs", json=key)
+    assert (answer.status_code, answer.json()["code"]) == (409, "terminal_revoked")
+    assert front.line.said == [("terminal", "t-0001")] * 2
+
+
+def test_a_command_is_signed_kept_and_sent_once(front: Front, api: Api) -> None:
+    api(Role.PROVISIONER).post("/v1/terminals", json=NEW)
+    client = api(Role.OPERATOR)
+    key = {"Idempotency-Key": "lock-it"}
+    for _ in range(2):
+        answer = client.post("/v1/terminals/t-0001/commands", json={"verb": "lock"}, headers=key)
+        assert answer.status_code == 201
+    (sent,) = front.line.commands
+    ordered = command.accept(sent, {LEDGER_KEY.key_id: LEDGER_KEY.verifier})
+    assert (ordered.verb, ordered.terminal, ordered.operator) == (Verb.LOCK, "t-0001", "operator-1")
+    assert answer.json()["id"] == ordered.id.hex()
+    assert len(contents(front.database)["commands"]) == 1
+
+
+def test_there_is_no_verb_beyond_the_list(front: Front, api: Api) -> None:
+    api(Role.PROVISIONER).post("/v1/terminals", json=NEW)
+    answer = api(Role.ADMIN).post("/v1/terminals/t-0001/commands", json={"verb": "shell"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_field")
+    assert front.line.commands == []

@@ -1,0 +1,153 @@
+"""Every role at every request of the OpenAPI document: allowed or not, and nothing in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from cloud.http.identity import Role
+from tests.cloud.day import live_a_morning
+from tests.cloud.front import Front, contents, new_ledger, served
+from tests.cloud.town import issued_card, key_of
+
+ALL = frozenset(Role)
+BOOKS = ALL - {Role.PROVISIONER}
+ENROL = ALL - {Role.READER}
+OPERATE = frozenset((Role.ADMIN, Role.OPERATOR))
+# What the product promises, written down once more by hand.
+MATRIX: dict[tuple[str, str], frozenset[Role]] = {
+    ("get", "/v1/openapi.json"): ALL,
+    ("get", "/v1/terminals"): ALL,
+    ("get", "/v1/terminals/{terminal}"): ALL,
+    ("post", "/v1/terminals"): ENROL,
+    ("post", "/v1/terminals/{terminal}/epochs"): ENROL,
+    ("post", "/v1/terminals/{terminal}/revoke"): OPERATE,
+    ("post", "/v1/terminals/{terminal}/commands"): OPERATE,
+    ("get", "/v1/members"): BOOKS,
+    ("post", "/v1/members"): ENROL,
+    ("get", "/v1/members/{member}"): BOOKS,
+    ("get", "/v1/members/{member}/balance"): BOOKS,
+    ("get", "/v1/members/{member}/statement"): BOOKS,
+    ("post", "/v1/cards"): ENROL,
+    ("get", "/v1/cards/{reference}"): ALL,
+    ("patch", "/v1/cards/{reference}"): OPERATE,
+    ("get", "/v1/bundles"): ALL,
+    ("get", "/v1/bundles/{number}"): ALL,
+    ("post", "/v1/bundles"): frozenset((Role.ADMIN,)),
+    ("get", "/v1/records"): BOOKS,
+    ("get", "/v1/records/{terminal}/{epoch}/{seq}"): BOOKS,
+    ("get", "/v1/quarantine"): BOOKS,
+}
+OPEN = {("get", "/healthz"), ("get", "/readyz"), ("get", "/metrics")}
+
+PUBLIC_KEY = key_of("a new terminal").verifier.public.hex()
+PLACES = {
+    "terminal": "t-0001",
+    "epoch": "1",
+    "seq": "1",
+    "member": "m-000001",
+    "reference": issued_card("m-000001").reference.hex(),
+    "number": "1",
+}
+Cell = tuple[str, str]
+
+
+class World(NamedTuple):
+    """A served application with a morning in its books."""
+
+    front: Front
+    client: httpx.Client
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    database = new_ledger(tmp_path_factory.mktemp("roles"))
+    live_a_morning(database)
+    front = Front(database)
+    with served(front.app) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        yield World(front, client)
+    database.close()
+
+
+def body(cell: Cell, role: Role) -> dict[str, Any] | None:
+    """A right body, new for each role."""
+    makers: dict[Cell, Callable[[], dict[str, Any]]] = {
+        ("post", "/v1/terminals"): lambda: {
+            "terminal": f"t-{role}",
+            "site": "site-9",
+            "algorithm": -8,
+            "public_key": PUBLIC_KEY,
+        },
+        ("post", "/v1/terminals/{terminal}/epochs"): lambda: {
+            "algorithm": -8,
+            "public_key": PUBLIC_KEY,
+        },
+        ("post", "/v1/terminals/{terminal}/commands"): lambda: {"verb": "sync_now"},
+        ("post", "/v1/members"): lambda: {"name": "Lin"},
+        ("post", "/v1/cards"): lambda: {
+            "reference": issued_card(role).reference.hex(),
+            "member": "m-000001",
+            "family": "cpu",
+        },
+        ("patch", "/v1/cards/{reference}"): lambda: {"state": "frozen"},
+        ("post", "/v1/bundles"): lambda: {
+            "activate_ms": 0,
+            "products": [{"sku": "tea", "price": 900, "name_zh": "茶", "name_en": "Tea"}],
+        },
+    }
+    maker = makers.get(cell)
+    return None if maker is None else maker()
+
+
+def send(world: World, cell: Cell, role: Role | None, token: str | None = None) -> httpx.Response:
+    method, path = cell
+    path = path.format(**PLACES | ({"terminal": "t-0003"} if path.endswith("revoke") else {}))
+    token = world.front.tokens[role] if role else token
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    content = body(cell, role) if role else None
+    return world.client.request(method, path, headers=headers, json=content)
+
+
+def test_the_matrix_is_the_openapi_document(world: World) -> None:
+    paths = world.front.app.openapi()["paths"]
+    documented = {(method, path) for path, methods in paths.items() for method in methods}
+    assert documented == MATRIX.keys() | OPEN
+    roles = {
+        (method, path): frozenset(Role(role) for role in operation.get("x-roles", ()))
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if (method, path) not in OPEN
+    }
+    assert roles == MATRIX
+
+
+@pytest.mark.parametrize("cell", MATRIX, ids=" ".join)
+@pytest.mark.parametrize("role", Role)
+def test_every_cell(world: World, cell: Cell, role: Role) -> None:
+    before = contents(world.front.database)
+    answer = send(world, cell, role)
+    if role in MATRIX[cell]:
+        assert answer.is_success, answer.text
+        return
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+    assert contents(world.front.database) == before
+
+
+@pytest.mark.parametrize("cell", MATRIX, ids=" ".join)
+@pytest.mark.parametrize("token", [None, "tl_wrong", ""], ids=["none", "wrong", "empty"])
+def test_without_a_valid_token_nothing_is_told_or_changed(
+    world: World, cell: Cell, token: str | None
+) -> None:
+    before = contents(world.front.database)
+    answer = send(world, cell, None, token)
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert contents(world.front.database) == before
+
+
+@pytest.mark.parametrize("cell", sorted(OPEN), ids=" ".join)
+def test_what_is_open_needs_no_token(world: World, cell: Cell) -> None:
+    assert world.client.request(*cell).is_success
