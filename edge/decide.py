@@ -20,6 +20,7 @@ TERMINAL_STOPPED = "terminal_stopped"
 NO_PRICES = "no_prices"
 CARD_UNKNOWN = "card_unknown"
 
+_BOOKED = (Kind.SALE, Kind.TOP_UP, Kind.VOID)
 _CARD_REASONS = {
     CardState.FROZEN: "card_frozen",
     CardState.LOST: "card_lost",
@@ -164,6 +165,7 @@ def answer_of(record: Record, state: State | None, target: Record | None) -> Ans
     return Answer(
         order=record.order,
         state=AnswerState.DECLINED if declined else AnswerState.APPROVED,
+        kind=record.kind.name.lower() if record.kind in _BOOKED else "",
         code=record.reason,
         tid=record.tid.hex(),
         epoch=record.epoch,

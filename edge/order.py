@@ -57,11 +57,13 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     Amounts in minor units. ``balance`` and ``points`` are those after it, None when no member is
     known. ``tid`` in hex; empty, as ``receipt`` and ``epoch``/``seq`` are 0, while no record is.
-    ``code``: why declined or cancelled; ``balance_shown`` for a tap without an order.
+    ``kind``: what was booked: ``sale``, ``top_up`` or ``void``. ``code``: why declined or
+    cancelled; ``balance_shown`` for a tap without an order.
     """
 
     order: str
     state: AnswerState
+    kind: str = ""
     code: str = ""
     tid: str = ""
     epoch: int = 0

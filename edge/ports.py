@@ -65,7 +65,10 @@ class Counter(Protocol):
         """Return what a page may show now."""
 
     def wait_screen(self, after: int, wait_s: float) -> Screen:
-        """Return the screen once its revision is above ``after``, or after ``wait_s``."""
+        """Return the screen once its revision is above ``after``, or after ``wait_s``.
+
+        Returns at once, and an old screen, when the terminal ends.
+        """
 
 
 class Link(Protocol):

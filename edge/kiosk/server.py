@@ -131,10 +131,12 @@ def _live(
                 yield _event("view", msgspec.json.encode(message))
                 revision = screen.revision
                 while screen.revision == revision:
+                    yield _event("beat", b"")
+                    begun = monotonic()
                     wait = partial(counter.wait_screen, revision, BEAT_S)
                     screen = await to_thread.run_sync(wait, abandon_on_cancel=True)
-                    if screen.revision == revision:
-                        yield _event("beat", b"")
+                    if screen.revision == revision and monotonic() - begun < BEAT_S / 2:
+                        return  # nobody waits any more: the terminal ends
         finally:
             streams.discard(request)
 

@@ -222,11 +222,10 @@ def _result(screen: Screen, texts: Texts) -> Panel:
         return _declined(screen, answer, texts)
     if answer.code == BALANCE_SHOWN:
         return _balance(screen, answer, texts)
-    kind = _kind(screen, answer)
     return Panel(
         tone=Tone.YES,
-        picture=kind,
-        title=texts[f"title.approved_{kind}"],
+        picture=answer.kind,
+        title=texts[f"title.approved_{answer.kind}"],
         note=texts["text.saved_offline"] if answer.offline else None,
         amount=currency(screen.currency).show(answer.total),
         rows=_facts(screen, answer, texts),
@@ -251,19 +250,12 @@ def _declined(screen: Screen, answer: Answer, texts: Texts) -> Panel:
     return Panel(
         tone=Tone.NO,
         picture="declined",
-        title=texts[f"title.declined_{_kind(screen, answer)}"],
+        title=texts["title.declined"],
         text=reason(answer.code, texts),
         todo=texts.get(f"todo.{answer.code}", texts["todo.other"]),
+        note=texts["text.kept"] if answer.order else None,
         rows=rows if known else (*rows, Row(texts["fact.code"], _same(answer.code))),
     )
-
-
-def _kind(screen: Screen, answer: Answer) -> str:
-    """What the answered tap was for: the kind of its order, ``card`` when it had none."""
-    if not answer.order:
-        return "card"
-    order = screen.order
-    return str(order.kind) if order and order.id == answer.order else "order"
 
 
 def _due(screen: Screen) -> int:

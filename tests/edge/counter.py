@@ -46,6 +46,7 @@ class SmallCounter:
         self._changed = Condition()
         self._answers: dict[str, Answer] = {}
         self._booked = 0
+        self._ends = False
         self.placed: list[Order] = []
 
     def place(self, order: Order) -> Answer:
@@ -90,8 +91,18 @@ class SmallCounter:
     def wait_screen(self, after: int, wait_s: float) -> Screen:
         """See the port."""
         with self._changed:
-            self._changed.wait_for(lambda: self._screen.revision > after, wait_s)
+            self._changed.wait_for(lambda: self._ends or self._screen.revision > after, wait_s)
             return self._screen
+
+    def open(self) -> None:
+        """The terminal starts."""
+        self._ends = False
+
+    def close(self) -> None:
+        """The terminal ends."""
+        with self._changed:
+            self._ends = True
+            self._changed.notify_all()
 
     def tap(self, **facts: Any) -> Answer:
         """A card answers the order that waits or shows its balance; ``facts`` replace the usual."""
@@ -102,6 +113,7 @@ class SmallCounter:
             answer = Answer(
                 order=order.id if order else "",
                 state=AnswerState.APPROVED,
+                kind=order.kind if order else "",
                 code="" if order else "balance_shown",
                 tid=f"{self._booked:032x}",
                 epoch=1,
@@ -116,7 +128,7 @@ class SmallCounter:
             )
             answer = structs.replace(answer, **facts)
             self._answers[answer.order] = answer
-            self._show(phase=Phase.RESULT, order=order, answer=answer, lasts_s=6.0)
+            self._show(phase=Phase.RESULT, order=None, answer=answer, lasts_s=6.0)
             return answer
 
     def show(self, **changes: Any) -> Screen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
@@ -11,10 +12,18 @@ import uvicorn
 
 
 class Server:
-    """Serves ``app`` on 127.0.0.1 while entered; ``stop`` and ``start`` keep the port."""
+    """Serves ``app`` on 127.0.0.1 while entered; ``stop`` and ``start`` keep the port.
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    ``opens`` and ``closes`` are called before it starts and before it stops.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        opens: Callable[[], None] = lambda: None,
+        closes: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._app, self._opens, self._closes = app, opens, closes
         self.port = 0
 
     @property
@@ -24,6 +33,7 @@ class Server:
 
     def start(self) -> None:
         """Return when the port takes connections; uvicorn serves them once it is up."""
+        self._opens()
         listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
@@ -35,6 +45,7 @@ class Server:
 
     def stop(self) -> None:
         """Return when nothing listens any more."""
+        self._closes()
         self._server.should_exit = True
         self._thread.join()
 

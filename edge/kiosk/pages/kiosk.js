@@ -14,7 +14,7 @@ const TICK_MS = 250;
 const PIECES_MAX = 99;
 const FIRST_LANGUAGE = "zh";
 const TAGS = { zh: "zh-CN", en: "en" };
-const DRAWINGS = { top_up: "coins", void: "return", sale: "yes", order: "yes", card: "yes" };
+const DRAWINGS = { sale: "yes", top_up: "coins", void: "return" };
 
 const $ = (selector) => document.querySelector(selector);
 const texts = await load("texts.json");
@@ -340,6 +340,7 @@ function take(view, stamp) {
   }
   if (view.notice && said(view.notice) !== noticed) play("no");
   draw();
+  document.body.dataset.revision = view.revision;
   seen(stamp);
 }
 

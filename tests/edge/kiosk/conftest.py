@@ -24,5 +24,6 @@ def counter() -> SmallCounter:
 
 @pytest.fixture
 def server(counter: SmallCounter) -> Iterator[Server]:
-    with Server(create_app(counter, monotonic, top_ups=TOP_UPS)) as server:
+    app = create_app(counter, monotonic, top_ups=TOP_UPS)
+    with Server(app, counter.open, counter.close) as server:
         yield server
