@@ -1,17 +1,17 @@
-"""Checks a sale against the bundle that it names. Pure; results for equal baskets are kept."""
+"""Checks a sale against the bundle that it names. Pure; results for equal sales are kept."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from protocol.errors import ProtocolError
 from protocol.record import Line, Record
 from protocol.rules.bundle import Bundle
-from protocol.rules.evaluate import Item, Pricing
+from protocol.rules.evaluate import Pricing
 
-# Baskets repeat: the kept results of a day of a small chain, about 30 MB.
+# Sales repeat: the kept results of a day of a small chain, about 30 MB.
 RESULTS_KEPT = 1 << 16
 
 PRICE_DIFFERS = "price_differs"
@@ -28,14 +28,7 @@ class Finding(NamedTuple):
     gap: int = 0
 
 
-class _Right(NamedTuple):
-    lines: tuple[Line, ...]
-    total: int
-    earned: int
-
-
 AGREES = Finding()
-_Key = tuple[bytes, str, tuple[Item, ...]]
 
 
 class Auditor:
@@ -44,45 +37,34 @@ class Auditor:
     def __init__(self, find: Callable[[bytes], Bundle | None]) -> None:
         self._find = find
         self._pricings: dict[bytes, Pricing] = {}
-        self._results: OrderedDict[_Key, _Right | None] = OrderedDict()
+        self._kept = lru_cache(maxsize=RESULTS_KEPT)(self._evaluate)
 
-    def audit(self, record: Record) -> Finding:
-        """Evaluate the basket of a sale again, by the same rules."""
+    def audit(self, record: Record, charged: int) -> Finding:
+        """Evaluate the basket of a sale again, by the same rules; ``charged`` is its total."""
         if record.bundle is None:
             return Finding(UNKNOWN_BUNDLE)
         digest = record.bundle.digest
-        pricing = self._pricings.get(digest) or self._load(digest)
-        if pricing is None:
+        if digest not in self._pricings and not self._load(digest):
             return Finding(UNKNOWN_BUNDLE)
-        items = tuple([(line.sku, line.quantity) for line in record.lines])
-        right = self._right(pricing, (digest, record.tier, items))
-        if right is None:
+        return self._kept(digest, record.tier, record.lines, charged, record.earned)
+
+    def _evaluate(
+        self, digest: bytes, tier: str, lines: tuple[Line, ...], charged: int, earned: int
+    ) -> Finding:
+        try:
+            right = self._pricings[digest].price(
+                [(line.sku, line.quantity) for line in lines], tier
+            )
+        except ProtocolError:
             return Finding(UNPRICEABLE)
-        charged = record.total
         if charged != right.total:
             return Finding(PRICE_DIFFERS, charged - right.total)
-        if record.earned != right.earned:
+        if earned != right.earned:
             return Finding(POINTS_DIFFER)
-        return AGREES if record.lines == right.lines else Finding(LINES_DIFFER)
+        return AGREES if lines == right.lines else Finding(LINES_DIFFER)
 
-    def _right(self, pricing: Pricing, key: _Key) -> _Right | None:
-        results = self._results
-        if key in results:
-            results.move_to_end(key)
-            return results[key]
-        try:
-            priced = pricing.price(key[2], key[1])
-            right: _Right | None = _Right(priced.lines, priced.total, priced.earned)
-        except ProtocolError:
-            right = None
-        results[key] = right
-        if len(results) > RESULTS_KEPT:
-            results.popitem(last=False)
-        return right
-
-    def _load(self, digest: bytes) -> Pricing | None:
+    def _load(self, digest: bytes) -> bool:
         bundle = self._find(digest)
-        if bundle is None:
-            return None
-        pricing = self._pricings[digest] = Pricing(bundle)
-        return pricing
+        if bundle is not None:
+            self._pricings[digest] = Pricing(bundle)
+        return bundle is not None

@@ -159,12 +159,17 @@ class _Booking:
         if record.kind in NOTED_KINDS:
             self._write(chain, step, record, NOTED, AGREES, member)
             return
-        reason = _objection(record, member)
+        total = record.total
+        reason = _objection(record, total, member)
         if reason:
             self._keep_apart(chain, step, reason, member)
             return
-        finding = self._rules.auditor.audit(record) if record.kind is Kind.SALE else AGREES
-        gap = finding.gap if member is not None else min(finding.gap, 0)
+        finding = AGREES
+        if record.kind is Kind.SALE:
+            finding = self._rules.auditor.audit(record, total)
+            if member is None and finding.gap > 0:  # nobody to give it back to
+                finding = Finding(finding.flag)
+        gap = finding.gap
         books = Books(self._rules.currency, chain.site)
         move = self._move(record, gap, books, member)
         if not posting.is_balanced(move.legs):
@@ -175,7 +180,7 @@ class _Booking:
             account.state = move.state
             account.new.append(move.posted)
         self._post(place_of(chain.chain, step.seq), move.legs)
-        self._write(chain, step, record, POSTED, Finding(finding.flag, gap), member)
+        self._write(chain, step, record, POSTED, finding, member)
 
     def _move(self, record: Record, gap: int, books: Books, member: str | None) -> _Move:
         posted = _Posted(posting.charged_event(record, gap), posting.facts(record, gap, books))
@@ -240,24 +245,32 @@ class _Booking:
         )
 
 
-def _objection(record: Record, member: str | None) -> str:
+def _objection(record: Record, total: int, member: str | None) -> str:
     """Why a record that should move money cannot be booked; empty when it can."""
     kind = record.kind
     if not moves_account(kind):
         return KIND_UNSUPPORTED
-    drawn = any(tender.method == STORED_VALUE for tender in record.tenders)
-    nobody = record.card is None and kind is Kind.SALE
-    if member is None and not (nobody and not drawn and not record.earned and not record.spent):
+    if member is None and not _is_guests(record):
         return UNKNOWN_CARD
     if kind is Kind.SALE:
-        fits = sum([line.net_price for line in record.lines]) == record.total
+        fits = sum([line.net_price for line in record.lines]) == total
     elif kind is Kind.TOP_UP:
-        fits = not drawn
+        fits = not _draws(record)
     elif kind is Kind.VOID:
         fits = record.refers_to is not None and not record.earned and not record.spent
     else:
         fits = not record.tenders
     return "" if fits else UNBALANCED
+
+
+def _is_guests(record: Record) -> bool:
+    """Whether it is a sale without a card that touches nobody's account."""
+    touches = record.card is not None or record.earned or record.spent or _draws(record)
+    return record.kind is Kind.SALE and not touches
+
+
+def _draws(record: Record) -> bool:
+    return any(tender.method == STORED_VALUE for tender in record.tenders)
 
 
 def _posted(stored: Stored, currency: str) -> _Posted:

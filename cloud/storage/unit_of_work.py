@@ -52,9 +52,20 @@ _EPOCH = (
 _NAMED = terminals.c.terminal.in_(bindparam("names", expanding=True))
 _HEARD = update(terminals).where(_NAMED).values(heard_ms=bindparam("now_ms"))
 _FORKED = update(terminals).where(_NAMED).values(standing=Standing.FORKED.value)
+_HASHES = (
+    select(records.c.hash)
+    .where(records.c.place.between(bindparam("first"), bindparam("last")))
+    .order_by(records.c.place)
+)
+_CHAIN_OF_RECORD = epochs.c.chain == records.c.place // (1 << SEQ_BITS)
+_HISTORY = (
+    select(records.c.data, records.c.gap, terminals.c.site)
+    .select_from(records.join(epochs, _CHAIN_OF_RECORD).join(terminals))
+    .where(records.c.member == bindparam("name"), records.c.state == POSTED)
+)
 _COUNTERPARTS = (
     select(epochs.c.terminal, epochs.c.epoch, records.c.place, records.c.hash, records.c.data)
-    .select_from(records.join(epochs, epochs.c.chain == records.c.place // (1 << SEQ_BITS)))
+    .select_from(records.join(epochs, _CHAIN_OF_RECORD))
     .where(records.c.place.in_(bindparam("places", expanding=True)))
 )
 _APART = text(
@@ -118,18 +129,12 @@ class UnitOfWork:
 
     def hashes(self, chain: int, first: int, last: int) -> list[bytes]:
         """Hashes of records that are there."""
-        span = records.c.place.between(place_of(chain, first), place_of(chain, last))
-        query = select(records.c.hash).where(span).order_by(records.c.place)
-        return list(self._connection.execute(query).scalars())
+        span = {"first": place_of(chain, first), "last": place_of(chain, last)}
+        return list(self._connection.execute(_HASHES, span).scalars())
 
     def history(self, member: str) -> list[Stored]:
         """Every posted record of a member."""
-        chain = records.c.place // (1 << SEQ_BITS)
-        rows = self._connection.execute(
-            select(records.c.data, records.c.gap, terminals.c.site)
-            .select_from(records.join(epochs, epochs.c.chain == chain).join(terminals))
-            .where(records.c.member == member, records.c.state == POSTED)
-        )
+        rows = self._connection.execute(_HISTORY, {"name": member})
         return [Stored(*row) for row in rows]
 
     def kept_apart(self, chain: Chain) -> tuple[tuple[int, str], ...]:
