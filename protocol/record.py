@@ -138,7 +138,7 @@ class Record(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_
     @property
     def total(self) -> int:
         """What the tenders add up to, in minor units."""
-        return sum(tender.amount for tender in self.tenders)
+        return sum([tender.amount for tender in self.tenders])
 
 
 class Sealed(NamedTuple):
