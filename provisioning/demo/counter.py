@@ -5,17 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from provisioning.demo.plan import PlannedTap
 from provisioning.demo.residents import HeldCard
 from provisioning.demo.till import WAITING, Answer
 from provisioning.demo.town import Terminal
+from provisioning.errors import CounterSilent
+from provisioning.processes import wait_until
 
 APPROVED = "approved"
 CHANGED_MIND = {"kind": "sale", "items": [{"sku": "coffee", "quantity": 1}]}
 # From the card at the reader to the answer at the till: what the customer waits for.
 WAITED = "customer"
+# A card that is not read is presented again, as the screen asks for.
+PRESENTATIONS = 4
+# A reader sees a card leave within half a second; one that failed is opened again in a few.
+READY_S = 20.0
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(slots=True)
@@ -40,6 +48,7 @@ class Counter:
         self.terminal, self.book = terminal, Book()
         self._cards = cards
         self._till = terminal.till()
+        self._last: HeldCard | None = None
 
     def close(self) -> None:
         """Give the till's connection back."""
@@ -67,25 +76,21 @@ class Counter:
 
     def look(self, tap: PlannedTap) -> None:
         """A member wanted to buy, changes their mind, and only looks at the balance."""
-        held, device = self._cards[tap.card], self.terminal.device
+        held = self._cards[tap.card]
         with self.terminal.lock, held.lock:
             self._till.place(tap.name, CHANGED_MIND)
             self._till.cancel(tap.name)
-            self._till.look(lambda: device.insert(held.card))
-            device.remove()
+            self._again_until(lambda: self._till.look(lambda: self._insert(held)), tap.name)
         self.book.looks += 1
 
     def ask(self, name: str, card: str, order: Mapping[str, Any]) -> None:
         """Carry an order out with a card."""
-        held, device = self._cards[card], self.terminal.device
+        held = self._cards[card]
         with self.terminal.lock, held.lock:
             self._till.place(name, order)
             start = time.perf_counter()
-            device.insert(held.card)
-            answer = self._till.answer(name)
-            waited_ms = (time.perf_counter() - start) * 1000
-            device.remove()
-        self.book.note(answer, waited_ms)
+            answer = self._answered(name, held)
+        self.book.note(answer, (time.perf_counter() - start) * 1000)
 
     def ask_through_crash(
         self, tap: PlannedTap, after_s: float, restart: Callable[[], None]
@@ -95,18 +100,41 @@ class Counter:
         The customer takes the card away from the dark screen; the till asks for the same order
         again, and the card is presented again only if the order still waits.
         """
-        order = tap.order or {}
-        held, device = self._cards[tap.card], self.terminal.device
+        order, held = tap.order or {}, self._cards[tap.card]
         with self.terminal.lock, held.lock:
             self._till.place(tap.name, order)
-            device.insert(held.card)
+            self._insert(held)
             time.sleep(after_s)
             self.terminal.agent.kill()
-            device.remove()
+            self.terminal.device.remove()
             restart()
             answer = self._till.place(tap.name, order)
             if answer.state == WAITING:
-                device.insert(held.card)
-                answer = self._till.answer(tap.name)
-                device.remove()
+                answer = self._answered(tap.name, held)
         self.book.answers[answer.order] = answer
+
+    def _answered(self, name: str, held: HeldCard) -> Answer:
+        """Present the card until the order has its answer."""
+
+        def present() -> Answer | None:
+            self._insert(held)
+            answer = self._till.answer(name)
+            return None if answer.state == WAITING else answer
+
+        return self._again_until(present, name)
+
+    def _again_until(self, present: Callable[[], Outcome | None], name: str) -> Outcome:
+        """Repeat what presents a card, as people do, until the terminal has taken it."""
+        for _ in range(PRESENTATIONS):
+            outcome = present()
+            self.terminal.device.remove()
+            if outcome is not None:
+                return outcome
+        raise CounterSilent(f"no answer to {name} after {PRESENTATIONS} presentations")
+
+    def _insert(self, held: HeldCard) -> None:
+        """Put a card down; the one that was there last only once the reader saw it leave."""
+        if held is self._last:
+            wait_until(self.is_ready, READY_S, f"{self.terminal.at.terminal}'s reader")
+        self._last = held
+        self.terminal.device.insert(held.card)

@@ -19,7 +19,7 @@ from provisioning.demo.clock import DayClock
 from provisioning.demo.counter import Counter
 from provisioning.demo.faults import crash_in_tap, deliver_twice
 from provisioning.demo.opening import is_current, now_ms, open_shop, publish
-from provisioning.demo.plan import CUT_FROM, CUT_SITE, TERMINALS, PlannedTap
+from provisioning.demo.plan import CUT_FROM, CUT_SITE, SITES, TERMINALS, PlannedTap
 from provisioning.demo.residents import TENANT
 from provisioning.demo.town import Town
 from provisioning.demo.verdict import Story
@@ -35,6 +35,7 @@ LEAD_MS = 3_000
 # The terminals' way back after the last fault; much more than it takes.
 DRAIN_S = 60.0
 # Who is in the middle of a tap when the power goes.
+REPEATS = "t-0003"
 CRASHES, CRASH_AT = "t-0001", 0.60
 
 
@@ -75,7 +76,7 @@ class Day:
         incidents = self._incidents()
         self._clock = DayClock(self._length_s, incidents[0].at)
         customers = [
-            threading.Thread(target=self._serve, args=(name, taps), name=f"counter {name}")
+            threading.Thread(target=self._serve, args=(name, taps), daemon=True)
             for name, taps in self._plan.items()
         ]
         for thread in customers:
@@ -87,12 +88,10 @@ class Day:
                 self._clock.go_on(following.at if following else 1.0)
                 begun = str(self._clock)
                 self._said(f"{begun}  {incident.happens()}")
-        except BaseException:
-            self._stop.set()
-            raise
-        finally:
             for thread in customers:
                 thread.join()
+        finally:
+            self._stop.set()
         self._check()
         self._heal()
         return self._story()
@@ -131,7 +130,7 @@ class Day:
         return f"new prices are published, effective everywhere at about {effective}"
 
     def _deliver_twice(self) -> str:
-        terminal = self._town.terminals[TERMINALS[1]]
+        terminal = self._town.terminals[REPEATS]
         count = deliver_twice(self._town, terminal)
         return f"{count} records of {terminal.at.terminal} are delivered a second time"
 
@@ -146,6 +145,9 @@ class Day:
         start = time.monotonic()
         self._town.lines[CUT_SITE].mend()
         self._said(f"{self._clock}  {CUT_SITE} is connected again")
+        away = [self.counters[name] for name, site in SITES.items() if site == CUT_SITE]
+        wait_until(lambda: all(each.is_online() for each in away), DRAIN_S, "the line")
+        self.reconnect_s = time.monotonic() - start
         wait_until(
             lambda: is_current(self._town),
             DRAIN_S,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from random import Random
 from threading import Event
 
+import httpx
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -16,10 +18,11 @@ from provisioning.demo.plan import PlannedTap
 from provisioning.demo.readings import newest
 from provisioning.demo.town import Terminal, Town
 from provisioning.errors import DayUnfinished
+from provisioning.processes import wait_until
 
 # A batch as it would be resent: some records, all of them in the ledger already.
 REPEATED_RECORDS = 20
-PUBLISH_S = 10.0
+PUBLISH_S = 20.0
 # A tap takes about this long, so the kill falls anywhere into it.
 TAP_MS = 12.0
 
@@ -27,8 +30,10 @@ TAP_MS = 12.0
 def deliver_twice(town: Town, terminal: Terminal) -> int:
     """Send records that the ledger has a second time, byte for byte; return how many.
 
-    A second client with the terminal's own certificate, as a broker that delivers again.
+    A second client with the terminal's own certificate, as a broker that delivers again. Returns
+    once the cloud says that it knew them.
     """
+    before = _known_duplicates(town)
     records = newest(terminal.folder, REPEATED_RECORDS)
     records = records[: fitting([len(record) for record in records])]
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"{terminal.at.terminal}-again")
@@ -49,7 +54,17 @@ def deliver_twice(town: Town, terminal: Terminal) -> int:
     finally:
         client.disconnect()
         client.loop_stop()
+    wait_until(
+        lambda: _known_duplicates(town) >= before + len(records), PUBLISH_S, "the second delivery"
+    )
     return len(records)
+
+
+def _known_duplicates(town: Town) -> float:
+    """How many records the cloud has found to be there already, by its own count."""
+    figures = httpx.get(f"{town.cloud_url}/metrics", trust_env=False, timeout=PUBLISH_S).text
+    [count] = re.findall(r"^tapledger_duplicates_total (\S+)$", figures, re.MULTILINE)
+    return float(count)
 
 
 def crash_in_tap(town: Town, counter: Counter, tap: PlannedTap, random: Random) -> None:
