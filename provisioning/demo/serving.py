@@ -21,7 +21,8 @@ def serve_on(town: Town, console: Console) -> None:
     """Serve until Ctrl-C; print where everything is."""
     port = free_port()
     members = {name: held.member for name, held in town.cards.items()}
-    desk = create_desk(members, {}, lambda card, terminal: tap(town, card, terminal))
+    kiosks = {name: terminal.url for name, terminal in town.terminals.items()}
+    desk = create_desk(members, kiosks, lambda card, terminal: tap(town, card, terminal))
     server = uvicorn.Server(uvicorn.Config(desk, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, name="card desk")
     thread.start()
