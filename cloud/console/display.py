@@ -13,7 +13,7 @@ Translate = Callable[[str], str]
 WHOLE_UNITS = frozenset(("JPY", "KRW", "VND", "CLP", "ISK"))
 _SIGNS = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "HKD": "HK$", "TWD": "NT$"}
 POINTS_UNIT = "PT"
-_STEPS = (
+STEPS = (
     (86_400, "%(count)s d"),
     (3_600, "%(count)s h"),
     (60, "%(count)s min"),
@@ -55,10 +55,10 @@ def moment(wall_ms: int) -> Markup:
 
 def age(seconds: int, translate: Translate) -> str:
     """A span of time in its largest whole unit."""
-    for step, text in _STEPS:
+    for step, text in STEPS:
         if seconds >= step:
             return translate(text) % {"count": seconds // step}
-    return translate(_STEPS[-1][1]) % {"count": 0}
+    return translate(STEPS[-1][1]) % {"count": 0}
 
 
 def fingerprint(text: str) -> Markup:

@@ -32,6 +32,15 @@ QUARANTINE_PLACE = Place(
 PAGE, SHEET = 50, 500
 RECENT = 8
 
+# What is checked of a record, in the order in which somebody else would.
+CHECKS = (
+    "The bytes have the hash that the chain carries on",
+    "The record names the one before it",
+    "The terminal's key signed exactly these bytes",
+    "The signed watermark of the terminal covers it",
+    "Its entries add up to zero in each unit",
+)
+
 _Narrow = Annotated[str, Query(max_length=40)]
 _Kind = Annotated[str, Query(pattern=f"^({'|'.join(KINDS)})?$")]
 _Text = Annotated[str, Query(max_length=64)]
@@ -127,17 +136,15 @@ def _one(pages: APIRouter, shell: Shell) -> None:
 
 
 def _checks(found: Proof, sums: Mapping[str, int]) -> list[tuple[str, bool]]:
-    """What was checked just now, in the order in which somebody else would."""
-    return [
-        (
-            "The bytes have the hash that the chain carries on",
-            record_hash(found.data) == found.hash,
-        ),
-        ("The record names the one before it", found.linked),
-        ("The terminal's key signed exactly these bytes", found.signed),
-        ("The signed watermark of the terminal covers it", found.seq <= found.upto_seq),
-        ("Its entries add up to zero in each unit", not any(sums.values())),
-    ]
+    """Each of CHECKS with what came out just now."""
+    results = (
+        record_hash(found.data) == found.hash,
+        found.linked,
+        found.signed,
+        found.seq <= found.upto_seq,
+        not any(sums.values()),
+    )
+    return list(zip(CHECKS, results, strict=True))
 
 
 def _overview(connection: Connection, _now_ms: int) -> Mapping[str, Any]:

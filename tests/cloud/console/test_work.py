@@ -1,0 +1,229 @@
+"""What an operator does on the pages, and that the pages follow what happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from cloud.fleet import store
+from cloud.http.identity import Role
+from protocol import command
+from protocol.command import CommandDone, Verb
+from protocol.status import Status
+from tests.cloud.console.conftest import Console
+from tests.cloud.front import NOON_MS, contents, served
+from tests.cloud.town import LEDGER_KEY, issued_card
+
+Clients = Callable[[Role | None], httpx.Client]
+CARD = issued_card("m-000001").reference.hex()
+# Pages ask again every five seconds; a loaded machine may take longer.
+LIVE_MS = 20_000
+
+
+def say(console: Console, terminal: str, waiting: int, now_ms: int) -> None:
+    """The terminal reports that it is there."""
+    status = Status(
+        online=True, session="s9", epoch=1, head_seq=100 + waiting, oldest_ms=now_ms - 1_000
+    )
+    with console.front.database.write() as connection:
+        store.hear_status(connection, terminal, status, now_ms)
+
+
+@pytest.mark.browser
+def test_the_fleet_follows_what_terminals_say(console: Console, page: Page) -> None:
+    console.open(page, "/console/terminals", Role.READER)
+    row = page.get_by_role("row").filter(has_text="t-0003")
+    expect(row).to_contain_text("Offline")
+    console.front.now_ms += 60_000
+    say(console, "t-0003", 7, console.front.now_ms)
+    expect(row).to_contain_text("Online", timeout=LIVE_MS)
+    expect(page.get_by_role("row").filter(has_text="t-0001")).to_contain_text("Online")
+    console.front.now_ms += 600_000
+    expect(row).to_contain_text("Silent", timeout=LIVE_MS)
+
+
+@pytest.mark.browser
+def test_a_filter_narrows_while_one_types_and_goes_into_the_export(
+    console: Console, page: Page
+) -> None:
+    console.open(page, "/console/terminals")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    page.get_by_label("Site").select_option("site-2")
+    expect(rows).to_have_count(1)
+    expect(page).to_have_url(f"{console.url}/console/terminals?text=&site=site-2&state=")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    lines = download.value.path().read_text("utf-8-sig").splitlines()
+    assert [line.split(",")[0] for line in lines] == ["terminal", "t-0003"]
+    page.go_back()
+    expect(rows).to_have_count(3)
+
+
+@pytest.mark.browser
+def test_members_are_found_while_one_types(console: Console, page: Page) -> None:
+    console.open(page, "/console/members")
+    page.get_by_label("Name or id").press_sequentially("思远")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="m-000003").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("陈思远")
+    page.get_by_role("link", name="t-0003-1-4", exact=False).first.click()
+    expect(page.get_by_role("heading", level=2).first).to_contain_text("Proved")
+
+
+@pytest.mark.browser
+def test_an_operator_locks_a_terminal_and_sees_its_answer(console: Console, page: Page) -> None:
+    console.open(page, "/console/terminals/t-0001", Role.OPERATOR)
+    page.get_by_role("button", name="Lock").click()
+    expect(page.get_by_role("status").filter(has_text="Sent: Lock")).to_be_visible()
+    (sent,) = console.front.line.commands
+    ordered = command.accept(sent, {LEDGER_KEY.key_id: LEDGER_KEY.verifier})
+    assert (ordered.verb, ordered.operator) == (Verb.LOCK, "operator-1")
+    done = CommandDone(id=ordered.id, code="done")
+    status = Status(online=True, session="s9", epoch=1, head_seq=13, locked=True)
+    with console.front.database.write() as connection:
+        store.finish_command(connection, "t-0001", done, NOON_MS)
+        store.hear_status(connection, "t-0001", status, NOON_MS)
+    expect(page.get_by_role("button", name="Unlock")).to_be_visible(timeout=LIVE_MS)
+    expect(page.get_by_role("row").filter(has_text="operator-1")).to_contain_text("Done")
+
+
+@pytest.mark.browser
+def test_revoking_asks_first(console: Console, page: Page) -> None:
+    console.open(page, "/console/terminals/t-0002", Role.OPERATOR)
+    page.get_by_role("link", name="Revoke …").click()
+    page.get_by_role("link", name="Keep it").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Active")
+    page.get_by_role("link", name="Revoke …").click()
+    page.get_by_role("button", name="Revoke this terminal").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Revoked")
+    expect(page.get_by_role("button", name="Lock")).to_have_count(0)
+    assert console.front.line.said == [("terminal", "t-0002")]
+
+
+@pytest.mark.browser
+def test_a_card_is_frozen_and_allowed_again(console: Console, page: Page) -> None:
+    console.open(page, "/console/members/m-000001", Role.OPERATOR)
+    card = page.get_by_role("row").filter(has_text=CARD[:8])
+    card.get_by_role("button", name="Freeze").click()
+    expect(card).to_contain_text("Frozen")
+    card.get_by_role("button", name="Allow again").click()
+    expect(card).to_contain_text("Active")
+    assert console.front.line.said == [("members", "")] * 2
+
+
+@pytest.mark.browser
+def test_prices_are_published_and_a_wrong_draft_is_kept(console: Console, page: Page) -> None:
+    console.open(page, "/console/bundles")
+    page.get_by_role("link", name="Publish …").click()
+    text = page.get_by_label("Bundle as JSON")
+    draft = json.loads(text.input_value())
+    draft["golden"] = [{"basket": [{"sku": "p-0", "quantity": 1}], "total": 1, "earned": 3}]
+    text.fill(json.dumps(draft))
+    page.get_by_role("button", name="Check, sign and publish").click()
+    expect(page.get_by_role("alert")).to_contain_text("bad_bundle")
+    assert json.loads(text.input_value()) == draft
+    draft["golden"][0]["total"] = 300
+    text.fill(json.dumps(draft))
+    page.get_by_role("button", name="Check, sign and publish").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Bundle 3 Scheduled")
+    assert console.front.line.said == [("bundle", "")]
+
+
+@pytest.mark.browser
+def test_a_lost_connection_is_said_and_the_page_goes_on(console: Console, page: Page) -> None:
+    with served(console.front.app) as url:
+        console.enter(page, Role.ADMIN)
+        page.goto(f"{url}/console/terminals")
+        expect(page.locator("tbody tr")).to_have_count(3)
+    expect(page.locator("#stale")).to_be_visible(timeout=LIVE_MS)
+    expect(page.locator("tbody tr")).to_have_count(3)
+
+
+@pytest.mark.browser
+def test_a_page_keeps_the_place_of_the_keyboard(console: Console, page: Page) -> None:
+    console.open(page, "/console/terminals")
+    page.locator("#row-t-0002").focus()
+    say(console, "t-0002", 50, NOON_MS)
+    expect(page.get_by_role("row").filter(has_text="t-0002")).to_contain_text(
+        "144", timeout=LIVE_MS
+    )
+    assert page.evaluate("document.activeElement.id") == "row-t-0002"
+
+
+@pytest.fixture
+def untouched(shown: Console) -> Iterator[Console]:
+    """A console whose books and line must be the same afterwards."""
+    before = contents(shown.front.database), list(shown.front.line.said)
+    yield shown
+    assert (contents(shown.front.database), shown.front.line.said) == before
+
+
+@pytest.mark.parametrize("role", [Role.READER, Role.PROVISIONER])
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/console/terminals/t-0001/commands", {"verb": "lock"}),
+        ("/console/terminals/t-0001/revoke", {}),
+        (f"/console/cards/{CARD}/state", {"state": "frozen"}),
+        ("/console/publish", {"text": "{}"}),
+    ],
+)
+def test_a_role_that_may_not_can_not(
+    untouched: Console, client: Clients, role: Role, path: str, form: dict[str, str]
+) -> None:
+    answer = client(role).post(path, data=form)
+    assert answer.status_code == 403
+    assert "not_allowed" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "status", "code"),
+    [
+        ("/console/terminals/t-0001/commands", {"verb": "shell"}, 422, "bad_field"),
+        ("/console/terminals/t-0001/commands", {}, 422, "bad_field"),
+        ("/console/terminals/t-9999/commands", {"verb": "lock"}, 404, "unknown_terminal"),
+        ("/console/terminals/t-9999/revoke", {}, 404, "unknown_terminal"),
+        (f"/console/cards/{'00' * 16}/state", {"state": "frozen"}, 404, "unknown_card"),
+        (f"/console/cards/{CARD}/state", {"state": "melted"}, 422, "bad_field"),
+        ("/console/publish", {"text": "{"}, 400, "bad_json"),
+        ("/console/publish", {"text": "[]"}, 422, "bad_field"),
+        ("/console/publish", {"text": '{"colour": 1}'}, 422, "unknown_field"),
+        ("/console/preferences", {"theme": "pink"}, 422, "bad_field"),
+    ],
+)
+def test_a_wrong_form_is_said_and_changes_nothing(
+    untouched: Console, client: Clients, path: str, form: dict[str, str], status: int, code: str
+) -> None:
+    answer = client(Role.ADMIN).post(path, data=form)
+    assert answer.status_code == status
+    assert code in answer.text
+
+
+def test_the_signed_bytes_are_what_is_downloaded(client: Clients, shown: Console) -> None:
+    answer = client(Role.READER).get("/console/records/t-0001/1/3/data")
+    token = {"Authorization": f"Bearer {shown.front.tokens[Role.READER]}"}
+    record = client(None).get("/v1/records/t-0001/1/3", headers=token).json()
+    assert answer.content.hex() == record["data"]
+    assert answer.headers["content-disposition"] == 'attachment; filename="t-0001-1-3.cose"'
+
+
+@pytest.mark.parametrize(
+    ("path", "lines", "first"),
+    [
+        ("/console/terminals.csv?state=online", 3, "terminal"),
+        ("/console/members.csv?search=m-00000", 7, "member"),
+        ("/console/records.csv?terminal=t-0001", 14, "terminal"),
+        ("/console/members/m-000001/statement.csv", 5, "occurred_ms"),
+    ],
+)
+def test_tables_are_exported(client: Clients, path: str, lines: int, first: str) -> None:
+    answer = client(Role.READER).get(path)
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    text = answer.content.decode("utf-8-sig")
+    assert len(text.splitlines()) == lines
+    assert text.startswith(f"{first},")
