@@ -109,11 +109,8 @@ class Town:
         """Start everything, enrol the terminals, make the members and their cards."""
         if may_run():
             self._pcscd = self._stack.enter_context(running_pcscd())
-        self.broker.start()
         said("the cloud makes its keys and its ledger")
-        self._init_cloud()
-        self.broker.wait_ready(lambda: answers(self.broker_port), START_S)
-        self.start_cloud()
+        self.open_cloud()
         api = self.api()
         try:
             for name in TERMINALS:
@@ -127,6 +124,13 @@ class Town:
         for terminal in self.terminals.values():
             said(f"terminal {terminal.at.terminal} becomes ready")
             self.wait_ready(terminal)
+
+    def open_cloud(self) -> None:
+        """Start the broker and a new cloud, and wait until both serve."""
+        self.broker.start()
+        self._init_cloud()
+        self.broker.wait_ready(lambda: answers(self.broker_port), START_S)
+        self.start_cloud()
 
     def close(self) -> None:
         """End every process and give every port back."""
@@ -149,10 +153,6 @@ class Town:
     def start_cloud(self) -> None:
         """Start the cloud and wait until it serves."""
         self.cloud.start()
-        self.wait_cloud()
-
-    def wait_cloud(self) -> None:
-        """Return once the cloud serves."""
         self.cloud.wait_ready(lambda: answers(self.cloud_port), START_S)
 
     def wait_ready(self, terminal: Terminal) -> None:

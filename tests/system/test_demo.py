@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.demo.plan import TERMINALS
 from provisioning.demo.readings import JOURNAL, TERMINALS_FOLDER
 from provisioning.demo.stage import judge_folder
 from provisioning.demo.town import LEDGER
+from provisioning.processes import wait_until
 from tests.services.broker import BOTH_BROKERS
 
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
@@ -148,3 +152,35 @@ def test_a_fault_planted_on_disk_is_found(
     verdict = judge_folder(copied)
     assert getattr(verdict, key) > 0
     assert not verdict.holds
+
+
+@pytest.mark.broker_nats
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "provisioning", "demo", "--exit", "--folder"]
+    with subprocess.Popen(
+        [*command, str(tmp_path / "town")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as demo:
+        seen: set[int] = set()
+
+        def agents_run() -> bool:
+            seen.update(_descendants(demo.pid))
+            return all((tmp_path / f"town/logs/{name}.log").exists() for name in TERMINALS)
+
+        wait_until(agents_run, DAY_S, "the agents' start")
+        seen.update(_descendants(demo.pid))
+        demo.send_signal(number)
+        demo.communicate(timeout=DAY_S)
+    assert demo.returncode != 0
+    assert len(seen) >= 4
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in seen), 10, "the end of all")
+
+
+def _descendants(pid: int) -> set[int]:
+    """Processes started by ``pid``, theirs, and so on."""
+    found: set[int] = set()
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            children = {int(child) for child in file.read_text().split()}
+            found |= children.union(*(_descendants(child) for child in children))
+    return found
