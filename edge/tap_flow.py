@@ -15,8 +15,9 @@ from edge.errors import CannotAccept, OrderBusy
 from edge.order import Answer, AnswerState, Order
 from protocol.record import Card
 
-# A person who walked away must not pay for the next one's order.
-ORDER_WAITS_MS = 40_000
+# A person who walked away must not pay for the next one's order: 40 s idle, and the 10 s in which
+# the page asks; placing the order again begins anew.
+ORDER_WAITS_MS = 50_000
 # Long enough to read amount and balance; a new card or order ends it at once.
 RESULT_MS = 8_000
 # Between two attempts to open a journal that refused: a full disk is not freed faster by asking.
@@ -118,10 +119,18 @@ def _hold(_state: State, event: Placed, now_ms: int) -> Step:
     return State(Phase.WAITING_CARD, event.order, ends_ms=now_ms + ORDER_WAITS_MS), ()
 
 
-def _hold_again(state: State, event: Placed, _now_ms: int) -> Step:
+def _hold_longer(state: State, event: Placed, now_ms: int) -> Step:
+    return _hold(_same_order(state, event), event, now_ms)
+
+
+def _go_on(state: State, event: Placed, _now_ms: int) -> Step:
+    return _same_order(state, event), ()
+
+
+def _same_order(state: State, event: Placed) -> State:
     if event.order != state.order:
         raise OrderBusy
-    return state, ()
+    return state
 
 
 def _turn_away(_state: State, _event: Placed, _now_ms: int) -> Step:
@@ -194,13 +203,13 @@ TABLE: dict[tuple[Phase, type], _Handler] = {
     (Phase.ATTRACT, Trouble): _show_trouble,
     (Phase.ATTRACT, Refused): _refuse,
     (Phase.ATTRACT, Ticked): _end_showing,
-    (Phase.WAITING_CARD, Placed): _hold_again,
+    (Phase.WAITING_CARD, Placed): _hold_longer,
     (Phase.WAITING_CARD, Cancelled): _cancel,
     (Phase.WAITING_CARD, CardSeen): _book,
     (Phase.WAITING_CARD, Trouble): _show_trouble,
     (Phase.WAITING_CARD, Refused): _refuse,
     (Phase.WAITING_CARD, Ticked): _end_order,
-    (Phase.WORKING, Placed): _hold_again,
+    (Phase.WORKING, Placed): _go_on,
     (Phase.WORKING, Written): _show,
     (Phase.WORKING, Refused): _refuse,
     (Phase.RESULT, Placed): _hold,

@@ -125,8 +125,9 @@ def test_what_ends_by_itself(state: State, expected: tuple[State, tuple[object, 
     assert step(state, Ticked(), NOW + RESULT_MS) == expected
 
 
-def test_the_same_order_may_be_placed_again_while_it_waits() -> None:
-    assert step(WAITING, Placed(ORDER), NOW) == (WAITING, ())
+def test_the_same_order_placed_again_waits_anew() -> None:
+    assert step(WAITING, Placed(ORDER), NOW) == (held(ORDER), ())
+    assert step(WORKING, Placed(ORDER), NOW) == (WORKING, ())
 
 
 def test_another_order_is_not_cancelled() -> None:
