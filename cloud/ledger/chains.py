@@ -192,7 +192,8 @@ class Intake:
                     self.counterparts.append(place_of(chain.chain, step.seq))
         detail = f"epoch {chain.epoch}, seq {run[0].seq} to {run[-1].seq}"
         self.refusals.append(Refusal(chain.terminal, FORK, detail))
-        self._change(chain._replace(standing=Standing.FORKED))
+        if chain.epoch == chain.newest_epoch:  # an epoch that ended must not stop the present one
+            self._change(chain._replace(standing=Standing.FORKED))
 
     def _hashes(self, chain: int, first: int, last: int) -> list[bytes]:
         """Hashes of records that are in the database or were taken just now."""

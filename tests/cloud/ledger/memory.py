@@ -35,6 +35,9 @@ class Memory:
         self._sites: dict[int, str] = {}
 
     def add_chain(self, chain: Chain) -> None:
+        for key, known in self.chains.items():
+            if known.terminal == chain.terminal:
+                self.chains[key] = known._replace(newest_epoch=chain.epoch)
         self.chains[chain.terminal, chain.epoch] = chain
         self._sites[chain.chain] = chain.site
 

@@ -146,6 +146,20 @@ def test_a_fork_inside_one_transaction_is_seen(memory: Memory, till: Till) -> No
     assert memory.checkpoints["ann"].principal == 1
 
 
+def test_a_fork_of_an_epoch_that_ended_does_not_stop_the_present_one(
+    memory: Memory, till: Till
+) -> None:
+    opening = till.open()
+    here = till.head
+    memory.ingest(till.batch(opening, till.top_up("ann", 5_000)))
+    new = memory.add_till(TERMINAL, BUNDLE, Random(2), epoch=2)
+    till.head = here
+    made = memory.ingest(till.batch(till.top_up("ann", 7_000)), new.batch(new.open()))
+    assert reasons(made) == ["fork"]
+    assert len(made.quarantine) == 1
+    assert {chain.standing for chain in made.chains} == {Standing.ACTIVE}
+
+
 def test_a_chain_that_does_not_start_at_the_grant_is_refused(memory: Memory, till: Till) -> None:
     till.head = Head(1, 0, b"\x00" * 32)
     assert reasons(memory.ingest(till.batch(till.open()))) == ["broken_chain"]
