@@ -27,7 +27,10 @@ _TOKEN_BYTES = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a terminal finds around it: the broker, its reader, the port of its pages."""
+    """What a terminal finds around it: the broker, its reader, the port of its pages.
+
+    ``top_ups``: amounts in minor units that its page takes in cash; none unless staff stand there.
+    """
 
     broker_host: str
     broker_port: int
@@ -35,6 +38,7 @@ class Surroundings:
     reader_path: str = ""
     allow_virtual_reader: bool = False
     http_port: int = 8100
+    top_ups: tuple[int, ...] = ()
 
 
 def enrol(
@@ -106,4 +110,5 @@ allow_virtual = {json.dumps(around.allow_virtual_reader)}
 host = "127.0.0.1"
 port = {around.http_port}
 token_file = "{TILL_TOKEN}"
+top_ups = {list(around.top_ups)}
 """

@@ -29,9 +29,7 @@ class Line:
         """Drop what is open, and everything that comes, until ``mend``."""
         with self._lock:
             self._whole = False
-            for connection in self._open:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+            end(*self._open)
 
     def mend(self) -> None:
         """Carry connections again."""
@@ -73,14 +71,15 @@ class Line:
             self._open -= {near, far}
 
     def _pour(self, source: socket.socket, sink: socket.socket) -> None:
-        """Copy until either side ends, then end both."""
+        """Copy until either side ends, then end both. How else lines behave, a child says."""
         with contextlib.suppress(OSError):
             while piece := source.recv(_PIECE_BYTES):
-                self._pass(piece, sink)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                sink.sendall(piece)
+        end(source, sink)
 
-    def _pass(self, piece: bytes, sink: socket.socket) -> None:
-        """Hand on what came; OSError ends the connection. What else lines do, a child says."""
-        sink.sendall(piece)
+
+def end(*connections: socket.socket) -> None:
+    """End connections for both of their sides."""
+    for connection in connections:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)

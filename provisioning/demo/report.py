@@ -44,7 +44,9 @@ def percentiles(durations: Sequence[float]) -> tuple[float, float]:
 
 def table(verdict: Verdict, measured: Measured) -> Table:
     """What a person reads at the end."""
-    shown = Table(title="Two readings: the terminals' journals and the ledger's entries")
+    shown = Table(
+        title="Two readings: the terminals' journals and the ledger's entries", show_header=False
+    )
     shown.add_column("")
     shown.add_column("", justify="right")
     shown.add_column("")

@@ -23,13 +23,16 @@ def serve_on(town: Town, console: Console) -> None:
     members = {name: held.member for name, held in town.cards.items()}
     kiosks = {name: terminal.url for name, terminal in town.terminals.items()}
     desk = create_desk(members, kiosks, lambda card, terminal: tap(town, card, terminal))
-    server = uvicorn.Server(uvicorn.Config(desk, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, name="card desk")
+    server = uvicorn.Server(
+        uvicorn.Config(desk, port=port, log_level="warning", lifespan="off", ws="none")
+    )
+    thread = threading.Thread(target=server.run, name="card desk", daemon=True)
     thread.start()
-    addresses = Table("", "address", title="Served until Ctrl-C")
+    addresses = Table(title="Served until Ctrl-C", show_header=False)
     for name, terminal in town.terminals.items():
         addresses.add_row(f"kiosk of {name}", terminal.url)
-    addresses.add_row("console", f"{town.cloud_url}/console  token {town.token}")
+    addresses.add_row("console", f"{town.cloud_url}/console")
+    addresses.add_row("its token", town.token)
     addresses.add_row("card desk", f"http://127.0.0.1:{port}/")
     console.print(addresses)
     try:

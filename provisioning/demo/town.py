@@ -20,7 +20,7 @@ from protocol.topics import Address, address
 from provisioning.authority import LOOPBACK_NAMES, Authority, Identity, init
 from provisioning.brokers.port import BrokerKind, BrokerSettings
 from provisioning.cloud_api import CloudApi
-from provisioning.demo.plan import SITES, TERMINALS
+from provisioning.demo.plan import SITES, TERMINALS, TOP_UPS
 from provisioning.demo.readings import TERMINALS_FOLDER
 from provisioning.demo.residents import TENANT, HeldCard, make_cards
 from provisioning.demo.slots import Device, Slot, nfc_slot, pcsc_slot
@@ -224,6 +224,7 @@ key = {json.dumps(str(identity.key))}
             reader_path=slot.path,
             allow_virtual_reader=slot.virtual,
             http_port=port,
+            top_ups=TOP_UPS,
         )
         config = enrol(folder, at, around, self.authority, api, datetime.now(UTC))
         command = [sys.executable, "-m", "edge", "--config", str(config)]
