@@ -90,9 +90,7 @@ def open_database(url: str, folder: Path | None = None) -> Database:
     if parsed.drivername == "sqlite" and parsed.database:
         path = (folder or Path()) / parsed.database
         path.parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(
-            parsed.set(database=str(path)), connect_args={"timeout": BUSY_MS / 1000}
-        )
+        engine = create_engine(parsed.set(database=str(path)), hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         return Database(engine)
     if parsed.drivername == "postgresql+psycopg":

@@ -16,13 +16,15 @@ from cloud.ledger.statement import statement
 from cloud.ledger.transaction import Ledger
 from cloud.ledger.verify import Verdict, verify_ledger
 from cloud.members import store as members
-from cloud.storage.engine import Database
+from cloud.storage.engine import Database, open_database
+from cloud.storage.migration import migrate
 from cloud.storage.schema import balances, entries, epochs, records, states
+from cloud.storage.unit_of_work import unit_of_work
 from protocol.record import Kind
 from protocol.watermark import Standing
 from tests.cloud.ledger.memory import Memory
 from tests.cloud.ledger.test_ingest import deliveries, play
-from tests.cloud.town import CURRENCY, MORNING_MS, Till, Town, make_bundle
+from tests.cloud.town import CURRENCY, MORNING_MS, Till, Town, build_town, make_bundle
 
 
 def verdict_of(database: Database) -> Verdict:
@@ -188,10 +190,6 @@ def _tear(database: Database) -> float:
 
 @pytest.mark.postgres
 def test_a_database_that_is_away_commits_nothing_and_comes_back(postgres: Any) -> None:
-    from cloud.storage.engine import open_database
-    from cloud.storage.migration import migrate
-    from tests.cloud.town import build_town
-
     database = open_database(postgres.new_database())
     migrate(database)
     town = build_town(database)
@@ -207,6 +205,23 @@ def test_a_database_that_is_away_commits_nothing_and_comes_back(postgres: Any) -
     assert ledger.ingest([batch]).watermarks[0].upto_seq == 2
     assert fold_of(database, "ann").principal == 100
     assert verdict_of(database).wrong == 0
+    database.close()
+
+
+@pytest.mark.postgres
+def test_a_database_that_dies_in_the_middle_takes_everything_back(postgres: Any) -> None:
+    database = open_database(postgres.new_database())
+    migrate(database)
+    town = build_town(database)
+    town.add_members("ann")
+    with pytest.raises(StorageDown), unit_of_work(database) as unit:  # noqa: PT012
+        unit.states(["ann"])
+        postgres.kill()
+        unit.states(["ann"])
+    postgres.start()
+    assert fold_of(database, "ann").principal == 0
+    with database.write() as connection:
+        members.add_member(connection, "bob", "Bob", MORNING_MS)
     database.close()
 
 
