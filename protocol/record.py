@@ -108,7 +108,9 @@ class BundleRef(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
     digest: Hash
 
 
-class Record(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True, gc=False):
+class Record(
+    Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True, gc=False
+):
     """One step. Field numbers on the wire are the places here: append only, never reorder."""
 
     version: int = WIRE_VERSION
