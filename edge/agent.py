@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import queue
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -21,7 +22,7 @@ from edge.books import Books, Situation
 from edge.clock import Clock
 from edge.commands import Commands
 from edge.counter import CounterWindow
-from edge.errors import CacheRefused, JournalBroken, JournalRefused
+from edge.errors import CacheRefused, CannotAccept, JournalBroken, JournalRefused
 from edge.health import Notifier
 from edge.inbox import Inbox
 from edge.order import Answer, AnswerState, Order, OrderKind
@@ -141,9 +142,23 @@ class Agent:
 
     def place(self, order: Order) -> Answer:
         """See edge.ports.Counter."""
-        recorded = self._books.recorded(order.id)
-        if recorded is not None:
-            return recorded
+        with self._refusing():
+            return self._books.recorded(order.id) or self._hold(order)
+
+    def cancel(self, order_id: str) -> Answer | None:
+        """See edge.counter.Desk."""
+        with self._refusing():
+            self._feed(tap_flow.Cancelled(order_id))
+            return self.counter.known(order_id) or self._books.recorded(order_id)
+
+    def recorded(self, order_id: str) -> Answer | None:
+        """See edge.counter.Desk."""
+        with self._refusing():
+            return self._books.recorded(order_id)
+
+    # The rest is on the agent's thread.
+
+    def _hold(self, order: Order) -> Answer:
         in_force = self._books.in_force()
         if order.kind is OrderKind.SALE and in_force is not None:
             in_force.pricing.price([(item.sku, item.quantity) for item in order.items], "")
@@ -152,16 +167,17 @@ class Agent:
         self.counter.settle(answer)
         return answer
 
-    def cancel(self, order_id: str) -> Answer | None:
-        """See edge.counter.Desk."""
-        self._feed(tap_flow.Cancelled(order_id))
-        return self.counter.known(order_id) or self._books.recorded(order_id)
-
-    def recorded(self, order_id: str) -> Answer | None:
-        """See edge.counter.Desk."""
-        return self._books.recorded(order_id)
-
-    # The rest is on the agent's thread.
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Turn a disk that refuses into words for whoever asked."""
+        if self._tap.phase is tap_flow.Phase.CANNOT_ACCEPT:
+            raise CannotAccept
+        try:
+            yield
+        except _REFUSALS as error:
+            _log.error("%s", error)
+            self._feed(tap_flow.Refused())
+            raise CannotAccept from error
 
     def _guarded(self, work: Callable[[], object]) -> None:
         try:

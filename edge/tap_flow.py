@@ -218,7 +218,6 @@ TABLE: dict[tuple[Phase, type], _Handler] = {
     (Phase.RESULT, Refused): _refuse,
     (Phase.RESULT, Ticked): _end_showing,
     (Phase.CANNOT_ACCEPT, Placed): _turn_away,
-    (Phase.CANNOT_ACCEPT, Refused): _refuse,
     (Phase.CANNOT_ACCEPT, Reopened): _resume,
     (Phase.CANNOT_ACCEPT, Ticked): _try_again,
 }

@@ -84,7 +84,6 @@ EXPECTED = {
     (Phase.RESULT, Trouble): (TROUBLED, ()),
     (Phase.RESULT, Refused): (State(Phase.CANNOT_ACCEPT, ends_ms=NOW + REOPEN_MS), ()),
     (Phase.CANNOT_ACCEPT, Placed): CannotAccept,
-    (Phase.CANNOT_ACCEPT, Refused): (REFUSED_NOW, ()),
     (Phase.CANNOT_ACCEPT, Reopened): (held(ORDER), ()),
 }
 
@@ -132,6 +131,10 @@ def test_the_same_order_placed_again_waits_anew() -> None:
 
 def test_another_order_is_not_cancelled() -> None:
     assert step(WAITING, Cancelled("o2"), NOW) == (WAITING, ())
+
+
+def test_whoever_asks_meanwhile_does_not_put_the_next_attempt_off() -> None:
+    assert step(REFUSING, Refused(), NOW) == (REFUSING, ())
 
 
 def test_a_refused_record_that_is_on_disk_has_happened() -> None:

@@ -159,23 +159,18 @@ class Time:
         self.mono_ms += milliseconds
 
 
-def new_books(folder: Path, time_: Time | None = None) -> Books:
+def new_books(folder: Path, clock: Clock | None = None) -> Books:
     """The books in ``folder``, opened (again)."""
     journal = Journal(folder / "journal.db", owner())
-    books = Books(
-        journal,
-        Cache(folder / "cache.db"),
-        (time_ or Time()).clock,
-        AT.terminal,
-        os.urandom,
-    )
+    cache = Cache(folder / "cache.db")
+    books = Books(journal, cache, clock or Time().clock, AT.terminal, os.urandom)
     books.open_epoch()
     return books
 
 
-def stocked_books(folder: Path, time_: Time | None = None) -> Books:
+def stocked_books(folder: Path, clock: Clock | None = None) -> Books:
     """New books with one member and a bundle in force."""
-    books = new_books(folder, time_)
+    books = new_books(folder, clock)
     books.cache.apply(members([snapshot()]))
     books.list_changed()
     books.arm(published())
