@@ -50,7 +50,10 @@ def page(browser: Browser) -> Iterator[Page]:
     The status of the page itself is for the test to judge: it may be there to see a 404.
     """
     context = browser.new_context(
-        viewport={"width": 1280, "height": 800}, locale="en-US", timezone_id="UTC"
+        viewport={"width": 1280, "height": 800},
+        locale="en-US",
+        timezone_id="UTC",
+        reduced_motion="reduce",  # axe must not measure a colour half-way to another
     )
     context.set_default_timeout(WAIT_MS)
     tab = context.new_page()
