@@ -62,12 +62,13 @@ class Cache:
         return count
 
     def apply(self, news: MemberList) -> bool:
-        """Take the changes in one transaction; False when they do not continue our version."""
-        if news.base not in (0, self.state.version):
+        """Take the changes in one transaction; False when some are missing before them."""
+        if news.base > self.state.version:
             return False
         if news.base and news.list_version <= self.state.version:
             return True
-        fresh = ListState(news.list_version, Place(news.epoch, news.upto_seq))
+        place = Place(news.epoch, news.upto_seq)
+        fresh = ListState(news.list_version, place if news.complete else self.state.covered)
         self._run("BEGIN IMMEDIATE")
         try:
             if news.base == 0:

@@ -97,7 +97,8 @@ class Inbox:
         self._check_terminal(news.terminal)
         if self._books.cache.apply(news):
             self._books.list_changed()
-        self.must_report = True
+        else:
+            self.must_report = True
 
     def _on_bundle(self, payload: bytes) -> None:
         published = self._accepted(payload)

@@ -48,8 +48,10 @@ class Snapshot(Struct, frozen=True, array_like=True, forbid_unknown_fields=True)
 class MemberList(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
     """Changes from list version ``base`` to ``list_version``; ``base`` 0 replaces everything.
 
-    ``base`` equal to the terminal's own version applies; any other but 0 must be refused and
-    asked for again (Reported.list_version says from where).
+    A terminal takes a message whose ``base`` is not above its own version; any other must be
+    refused and asked for again (Reported.list_version says from where). Of a list in several
+    messages only the last is ``complete``: until then some members are as they were, so the
+    terminal goes on adding its own records to all, and shows too little rather than too much.
     """
 
     version: int = 1
@@ -59,6 +61,7 @@ class MemberList(Struct, frozen=True, kw_only=True, array_like=True, forbid_unkn
     epoch: Count
     upto_seq: Count
     members: tuple[Snapshot, ...] = ()
+    complete: bool = True
 
 
 def issue(members: MemberList, key: SigningKey) -> bytes:

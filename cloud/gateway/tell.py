@@ -121,6 +121,7 @@ class Teller:
                 epoch=terminal.epoch,
                 upto_seq=terminal.upto_seq,
                 members=changes.members,
+                complete=changes.complete,
             )
             if not self._say(self._at(terminal), Down.MEMBERS, member_list.issue(news, self._key)):
                 return
