@@ -23,8 +23,8 @@ PRODUCTS = (
     Product("bread", 1200, "全麦面包", "Wholemeal bread"),
     Product("sandwich", 2600, "鸡肉三明治", "Chicken sandwich"),
     Product("salad", 3600, "田园沙拉", "Garden salad"),
-    Product("cookie", 900, "燕麦曲奇", "Oat cookie"),
-    Product("gift", 8800, "礼盒", "Gift box"),
+    Product("hamper", 8800, "礼盒", "Gift box"),
+    Product("dumplings", 2200, "鲜肉水饺", "Dumplings"),
 )
 START = Screen(
     revision=1,
