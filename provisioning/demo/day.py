@@ -20,6 +20,7 @@ from provisioning.demo.counter import Counter
 from provisioning.demo.faults import crash_in_tap, deliver_twice
 from provisioning.demo.opening import is_current, now_ms, open_shop, publish
 from provisioning.demo.plan import CUT_FROM, CUT_SITE, SITES, TERMINALS, PlannedTap
+from provisioning.demo.readings import holds_bundle
 from provisioning.demo.residents import TENANT
 from provisioning.demo.town import Town
 from provisioning.demo.verdict import Story
@@ -31,7 +32,7 @@ SECONDS_A_TAP = 0.05
 # Outages and restarts take their own time, however few customers come.
 DAY_S_MIN = 13.0
 # From publishing to being effective: the bundle has to reach every terminal before.
-LEAD_MS = 3_000
+LEAD_MS = 4_000
 # The terminals' way back after the last fault; much more than it takes.
 DRAIN_S = 60.0
 # Who is in the middle of a tap when the power goes.
@@ -123,11 +124,18 @@ class Day:
         ]
 
     def _raise_prices(self) -> str:
+        start, effective = time.monotonic(), self._clock.after(LEAD_MS / 1000)
         bundle = catalogue.raised(TENANT, now_ms() + LEAD_MS)
         publish(self._town, bundle)
         self.bundles.append(bundle)
-        effective = self._clock.after(LEAD_MS / 1000)
-        return f"new prices are published, effective everywhere at about {effective}"
+        folders = [terminal.folder for terminal in self._town.terminals.values()]
+        wait_until(
+            lambda: all(holds_bundle(folder, bundle.number) for folder in folders),
+            DRAIN_S,
+            "the new prices at every terminal",
+        )
+        took_s = time.monotonic() - start
+        return f"new prices, on every terminal in {took_s:.1f} s, are effective at {effective}"
 
     def _deliver_twice(self) -> str:
         terminal = self._town.terminals[REPEATS]

@@ -91,6 +91,13 @@ def progress(folder: Path) -> Progress:
     return Progress(head or 0, acked, version)
 
 
+def holds_bundle(folder: Path, number: int) -> bool:
+    """Whether a terminal has the bundle on its disk, armed or in force."""
+    with opened(folder / CACHE) as disk:
+        found = disk.execute("SELECT count(*) FROM bundles WHERE number = ?", (number,))
+        return bool(found.fetchone()[0])
+
+
 def newest(folder: Path, count: int) -> list[bytes]:
     """Return the newest ``count`` records of a terminal that the ledger has, oldest first."""
     with opened(folder / JOURNAL) as disk:
