@@ -48,10 +48,9 @@ UNBALANCED = "unbalanced"
 class KnownBooks(Protocol):
     """What the ledger has of the members."""
 
-    def members(self, references: Collection[bytes]) -> Mapping[bytes, str]:
-        """Card reference -> member, for those cards that were issued."""
+    def accounts(self, references: Collection[bytes]) -> Mapping[bytes, tuple[str, State]]:
+        """Card reference -> member and checkpoint, for those cards that were issued."""
 
-    def states(self, members: Collection[str]) -> Mapping[str, State]: ...
     def history(self, member: str) -> Sequence[Stored]:
         """Every posted record of ``member``, in any order."""
 
@@ -144,9 +143,9 @@ class _Booking:
             for _, step in taken
             if step.record is not None and step.record.card is not None
         }
-        self._members = known.members(cards) if cards else {}
-        states = known.states(set(self._members.values())) if self._members else {}
-        self.accounts = {member: _Account(state) for member, state in states.items()}
+        found = known.accounts(cards) if cards else {}
+        self._members = {reference: member for reference, (member, _) in found.items()}
+        self.accounts = {member: _Account(state) for member, state in found.values()}
 
     def book(self, taken: Taken) -> None:
         """Post, note or keep apart one record."""

@@ -11,8 +11,9 @@ from cloud.storage.rows import Entry, RecordRow
 from cloud.storage.states import COLUMNS, columns_of, state_of
 from protocol.membership.state import State
 
-_MEMBERS = "SELECT reference, member FROM cards WHERE reference = ANY(%s)"
-_STATES = f"SELECT member, {','.join(COLUMNS)} FROM states WHERE member = ANY(%s)"  # noqa: S608
+_ACCOUNTS = f"""SELECT reference, states.member, {", ".join(COLUMNS)}
+    FROM cards JOIN states USING (member)
+    WHERE reference = ANY(%s)"""  # noqa: S608
 _RECORDS = "COPY records FROM STDIN (FORMAT BINARY)"
 _RECORD_TYPES = [
     *("int8", "bytea", "bytea", "bytea", "int8", "text", "text", "int8", "text", "int8", "int8")
@@ -36,14 +37,10 @@ class HotPostgresql:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._cursor = connection.cursor(binary=True)
 
-    def members(self, references: Collection[bytes]) -> dict[bytes, str]:
-        """Card reference -> member."""
-        return dict(self._cursor.execute(_MEMBERS, (list(references),)).fetchall())
-
-    def states(self, members: Collection[str]) -> dict[str, State]:
-        """Member -> checkpoint."""
-        rows = self._cursor.execute(_STATES, (list(members),)).fetchall()
-        return {row[0]: state_of(row[1:]) for row in rows}
+    def accounts(self, references: Collection[bytes]) -> dict[bytes, tuple[str, State]]:
+        """Card reference -> member and checkpoint."""
+        rows = self._cursor.execute(_ACCOUNTS, (list(references),)).fetchall()
+        return {row[0]: (row[1], state_of(row[2:])) for row in rows}
 
     def add_records(self, rows: Iterable[RecordRow]) -> None:
         """Insert records."""

@@ -16,9 +16,9 @@ IN_LIST = 256
 
 Value = TypeVar("Value")
 
-_MARKS = ",".join("?" * IN_LIST)
-_MEMBERS = f"SELECT reference, member FROM cards WHERE reference IN ({_MARKS})"  # noqa: S608
-_STATES = f"SELECT member, {','.join(COLUMNS)} FROM states WHERE member IN ({_MARKS})"  # noqa: S608
+_ACCOUNTS = f"""SELECT reference, states.member, {", ".join(COLUMNS)}
+    FROM cards JOIN states USING (member)
+    WHERE reference IN ({",".join("?" * IN_LIST)})"""  # noqa: S608
 _RECORD = f"INSERT INTO records VALUES ({','.join('?' * len(RecordRow._fields))})"  # noqa: S608
 _ENTRY = "INSERT INTO entries VALUES (?,?,?,?,?)"
 _BALANCE = """INSERT INTO balances VALUES (?,?,?)
@@ -32,19 +32,12 @@ class HotSqlite:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def members(self, references: Collection[bytes]) -> dict[bytes, str]:
-        """Card reference -> member."""
-        found: dict[bytes, str] = {}
-        for values in _lists(references):
-            found.update(self._connection.execute(_MEMBERS, values))
-        return found
-
-    def states(self, members: Collection[str]) -> dict[str, State]:
-        """Member -> checkpoint."""
+    def accounts(self, references: Collection[bytes]) -> dict[bytes, tuple[str, State]]:
+        """Card reference -> member and checkpoint."""
         return {
-            row[0]: state_of(row[1:])
-            for values in _lists(members)
-            for row in self._connection.execute(_STATES, values)
+            row[0]: (row[1], state_of(row[2:]))
+            for values in _lists(references)
+            for row in self._connection.execute(_ACCOUNTS, values)
         }
 
     def add_records(self, rows: Iterable[RecordRow]) -> None:

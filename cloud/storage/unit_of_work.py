@@ -78,8 +78,7 @@ _APART = text(
 class HotStatements(Protocol):
     """What runs for every batch, once in each database's own way."""
 
-    def members(self, references: Collection[bytes]) -> dict[bytes, str]: ...
-    def states(self, members: Collection[str]) -> dict[str, State]: ...
+    def accounts(self, references: Collection[bytes]) -> dict[bytes, tuple[str, State]]: ...
     def add_records(self, rows: Iterable[RecordRow]) -> None: ...
     def add_entries(self, rows: Iterable[Entry]) -> None: ...
     def move_balances(self, moves: Mapping[tuple[str, str], int]) -> None: ...
@@ -113,8 +112,7 @@ class UnitOfWork:
     def __init__(self, connection: Connection, hot: HotStatements) -> None:
         self._connection = connection
         self._hot = hot
-        self.members = hot.members
-        self.states = hot.states
+        self.accounts = hot.accounts
 
     def has_terminal(self, terminal: str) -> bool:
         """Whether the terminal was ever enrolled."""

@@ -50,11 +50,9 @@ class Memory:
     def hashes(self, chain: int, first: int, last: int) -> Sequence[bytes]:
         return [self.records[place_of(chain, seq)].hash for seq in range(first, last + 1)]
 
-    def members(self, references: Collection[bytes]) -> Mapping[bytes, str]:
-        return {each: self.cards[each] for each in references if each in self.cards}
-
-    def states(self, members: Collection[str]) -> Mapping[str, State]:
-        return {member: self.checkpoints[member] for member in members}
+    def accounts(self, references: Collection[bytes]) -> Mapping[bytes, tuple[str, State]]:
+        members = {each: self.cards[each] for each in references if each in self.cards}
+        return {each: (member, self.checkpoints[member]) for each, member in members.items()}
 
     def history(self, member: str) -> Sequence[Stored]:
         return self._posted[member]

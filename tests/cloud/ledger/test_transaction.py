@@ -215,9 +215,9 @@ def test_a_database_that_dies_in_the_middle_takes_everything_back(postgres: Any)
     town = build_town(database)
     town.add_members("ann")
     with pytest.raises(StorageDown), unit_of_work(database) as unit:  # noqa: PT012
-        unit.states(["ann"])
+        unit.accounts([bytes(16)])
         postgres.kill()
-        unit.states(["ann"])
+        unit.accounts([bytes(16)])
     postgres.start()
     assert fold_of(database, "ann").principal == 0
     with database.write() as connection:
