@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -21,6 +22,7 @@ from cloud.http.errors import NotAuthenticated, TooManyAttempts, status_of
 from cloud.http.guard import check_same_origin
 from cloud.http.identity import CONSOLE_PATH, SESSION_COOKIE, SESSION_MS
 
+log = structlog.get_logger()
 # A person sets the language once.
 _PREFERENCE_S = 365 * 86_400
 
@@ -55,6 +57,7 @@ def _sessions(pages: APIRouter, shell: Shell) -> None:
         try:
             cookie = sessions.log_in(token, address)
         except (NotAuthenticated, TooManyAttempts) as error:
+            log.warning("login_refused", address=address, code=error.code)
             facts = {"back": inside(back), "error": error}
             return shell.page(request, "console/login.html", facts, status_of(error))
         response = RedirectResponse(inside(back), HTTPStatus.SEE_OTHER)

@@ -95,10 +95,16 @@ class Shell:
         return HTMLResponse(text, status, headers)
 
     def error_page(self, request: Request, error: ProductError) -> Response:
-        """An error for a person: a login when nobody is logged in, else the page that says it."""
+        """An error for a person: a login when nobody is logged in, else the page that says it.
+
+        A browser that follows another site's link keeps a strict cookie back; asked again by a
+        page of ours it sends it, so that a link in a mail leads where it should.
+        """
         if error.code == "not_authenticated":
             if "hx-request" in request.headers:
                 return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Refresh": "true"})
+            if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+                return self.page(request, "console/again.html", {})
             back = f"?next={quote(_here(request), safe='')}" if request.method == "GET" else ""
             return RedirectResponse(f"{LOGIN_PATH}{back}", HTTPStatus.SEE_OTHER)
         return self.page(request, "console/error.html", {"error": error}, status_of(error))

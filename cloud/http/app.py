@@ -20,6 +20,8 @@ from cloud.http.errors import (
     BodyTooLarge,
     Internal,
     NoSuchPage,
+    NotAllowed,
+    NotAuthenticated,
     NotReady,
     WrongMethod,
     document,
@@ -97,12 +99,13 @@ def _health(parts: Parts) -> APIRouter:
     @router.get(
         "/metrics",
         summary="Figures for Prometheus",
-        description="Open on loopback; from elsewhere and behind a proxy it does not exist.",
+        description="Open on loopback; from elsewhere and behind a proxy it needs a token.",
         response_class=PlainTextResponse,
+        responses=responses(NotAuthenticated, NotAllowed),
     )
     def metrics(request: Request) -> Response:
         if not _is_local(request):
-            raise NoSuchPage
+            parts.guard.admit(request, Permission.FLEET)
         return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

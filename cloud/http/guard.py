@@ -47,20 +47,24 @@ class GuardedRoute(APIRoute):
         permission = Permission((self.openapi_extra or {})["x-permission"])
 
         async def guarded(request: Request) -> Response:
-            scheme, _, token = request.headers.get("authorization", "").partition(" ")
-            caller = None
-            if scheme.lower() == "bearer":
-                caller = await run_in_threadpool(self.credentials.by_token, digest_of(token))
+            caller = await run_in_threadpool(bearer_of, request, self.credentials)
             request.state.caller = _allowed(caller, permission)
             return await handler(request)
 
         return guarded
 
 
+def bearer_of(request: Request, credentials: Credentials) -> Caller | None:
+    """Who sent a request, by its bearer token (RFC 6750, section 2.1); None without a valid one."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return credentials.by_token(digest_of(token)) if scheme.lower() == "bearer" else None
+
+
 class Guard:
     """Makes routers whose routes are closed, and tells console pages who is looking."""
 
     def __init__(self, credentials: Credentials, sessions: Sessions) -> None:
+        self._credentials = credentials
         self._route = type("Route", (GuardedRoute,), {"credentials": credentials})
         self.sessions = sessions
 
@@ -73,6 +77,10 @@ class Guard:
             dependencies=[Depends(_BEARER)],
             responses=responses(NotAuthenticated, NotAllowed, BadField),
         )
+
+    def admit(self, request: Request, permission: Permission) -> Caller:
+        """Who sent a request of an open route; NotAuthenticated or NotAllowed."""
+        return _allowed(bearer_of(request, self._credentials), permission)
 
     def page(self, request: Request, permission: Permission) -> Caller:
         """Who looks at a console page; a changing request must come from the console itself."""

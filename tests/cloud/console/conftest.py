@@ -13,6 +13,7 @@ from playwright.sync_api import Page
 from cloud.http.identity import CONSOLE_PATH, SESSION_COOKIE, Role
 from tests.cloud.day import live_a_morning
 from tests.cloud.front import Front, front, new_ledger, served
+from tests.cloud.town import Town
 from tests.services.browser import browser, page
 
 __all__ = ["browser", "front", "page"]
@@ -26,6 +27,7 @@ class Console:
 
     front: Front
     url: str
+    town: Town
 
     def enter(self, tab: Page, role: Role) -> None:
         """Give ``tab`` a session of ``role``."""
@@ -53,19 +55,19 @@ class Console:
 @pytest.fixture
 def console(front: Front) -> Iterator[Console]:
     """A console of this test alone: it may change what it shows."""
-    live_a_morning(front.database)
+    town = live_a_morning(front.database)
     with served(front.app) as url:
-        yield Console(front, url)
+        yield Console(front, url, town)
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """A console that several tests look at and none changes."""
     database = new_ledger(tmp_path_factory.mktemp("console"))
-    live_a_morning(database)
+    town = live_a_morning(database)
     front = Front(database)
     with served(front.app) as url:
-        yield Console(front, url)
+        yield Console(front, url, town)
     database.close()
 
 

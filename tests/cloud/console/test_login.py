@@ -33,6 +33,23 @@ def test_a_deep_link_leads_through_the_login_to_the_page(console: Console, page:
 
 
 @pytest.mark.browser
+def test_a_link_in_a_mail_leads_to_the_page(console: Console, page: Page) -> None:
+    """A strict cookie is not sent along with another site's link: `localhost` is another site."""
+    console.enter(page, Role.READER)
+    target = f"{console.url}/console/records?terminal=t-0002"
+    elsewhere = console.url.replace("127.0.0.1", "localhost")
+    tab = page.context.new_page()  # not the watched one: it has to visit another host
+    letter = f"<a href='{target}'>see</a>"
+    tab.route(
+        f"{elsewhere}/mail", lambda route: route.fulfill(body=letter, content_type="text/html")
+    )
+    tab.goto(f"{elsewhere}/mail")
+    tab.get_by_text("see").click()
+    expect(tab.get_by_role("heading", level=1)).to_have_text("Records")
+    expect(tab).to_have_url(target)
+
+
+@pytest.mark.browser
 def test_language_and_colours_stay_as_chosen(console: Console, page: Page) -> None:
     console.open(page, "/console/members?search=lin")
     page.get_by_role("button", name="中文").click()

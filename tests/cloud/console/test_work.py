@@ -11,12 +11,14 @@ from playwright.sync_api import Browser, Page, expect
 
 from cloud.fleet import store
 from cloud.http.identity import Role
+from cloud.ledger.transaction import Ledger
 from protocol import command
 from protocol.command import CommandDone, Verb
 from protocol.status import Status
 from tests.cloud.console.conftest import Console
+from tests.cloud.day import commit
 from tests.cloud.front import NOON_MS, contents, served
-from tests.cloud.town import LEDGER_KEY, issued_card
+from tests.cloud.town import CURRENCY, LEDGER_KEY, issued_card
 
 Clients = Callable[[Role | None], httpx.Client]
 CARD = issued_card("m-000001").reference.hex()
@@ -158,6 +160,26 @@ def test_a_page_keeps_the_place_of_the_keyboard(console: Console, page: Page) ->
         "144", timeout=LIVE_MS
     )
     assert page.evaluate("document.activeElement.id") == "row-t-0002"
+
+
+@pytest.mark.browser
+def test_a_fork_is_shown_with_both_sides(console: Console, page: Page) -> None:
+    town = console.town
+    till = town.add_till("t-0004")
+    ledger = Ledger(console.front.database, CURRENCY, console.front.clock_ms)
+    commit(ledger, till, till.open())
+    head = till.head
+    commit(ledger, till, till.sale("m-000001"))
+    till.head = head
+    ledger.ingest([till.batch(till.sale("m-000002"))])
+    console.open(page, "/console/terminals/t-0004")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Forked")
+    expect(page.get_by_text("Two histories came under")).to_be_visible()
+    page.goto(f"{console.url}/console/quarantine")
+    sides = page.get_by_role("row").filter(has_text="t-0004-1-2")
+    expect(sides).to_have_count(2)
+    hashes = {each.text_content() for each in sides.locator("code").all()}
+    assert len(hashes) == 2
 
 
 @pytest.fixture

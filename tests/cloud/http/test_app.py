@@ -103,10 +103,10 @@ def test_readiness_names_what_is_missing(front: Front, api: Api) -> None:
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
-def test_metrics_do_not_exist_behind_a_proxy(api: Api, header: str) -> None:
-    client = api(None)
-    assert client.get("/metrics").status_code == 200
-    assert client.get("/metrics", headers={header: "127.0.0.1"}).status_code == 404
+def test_metrics_need_a_token_behind_a_proxy(api: Api, header: str) -> None:
+    assert api(None).get("/metrics").status_code == 200
+    assert api(None).get("/metrics", headers={header: "127.0.0.1"}).status_code == 401
+    assert api(Role.READER).get("/metrics", headers={header: "127.0.0.1"}).status_code == 200
 
 
 def test_the_description_is_whole(front: Front) -> None:
