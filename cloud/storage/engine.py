@@ -14,7 +14,13 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    TimeoutError,  # noqa: A004
+)
 
 from cloud.errors import BadConfig, StorageDown
 
@@ -26,10 +32,18 @@ CHECKPOINT_PAGES = 4_000
 CACHE_KIB = 65_536
 # Any number that no other program takes for its advisory locks.
 WRITER_LOCK = 0x7461706C
+# Connections: one for each of the 40 threads that may serve a request, and some of our own.
+CONNECTIONS_MAX = 48
+# Values stay out of error texts, and so out of the log.
+_OPTIONS: dict[str, Any] = {
+    "hide_parameters": True,
+    "max_overflow": CONNECTIONS_MAX - 5,  # above the five that the pool keeps open
+}
 # Of the database itself, not of a statement; hot statements run on the driver's own connection.
 _FAILURES = (
     OperationalError,
     InterfaceError,
+    TimeoutError,  # no connection became free
     sqlite3.OperationalError,
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -90,11 +104,11 @@ def open_database(url: str, folder: Path | None = None) -> Database:
     if parsed.drivername == "sqlite" and parsed.database:
         path = (folder or Path()) / parsed.database
         path.parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed.set(database=str(path)), hide_parameters=True)
+        engine = create_engine(parsed.set(database=str(path)), **_OPTIONS)
         event.listen(engine, "connect", _prepare_sqlite)
         return Database(engine)
     if parsed.drivername == "postgresql+psycopg":
-        return Database(create_engine(parsed, pool_pre_ping=True, hide_parameters=True))
+        return Database(create_engine(parsed, pool_pre_ping=True, **_OPTIONS))
     raise BadConfig("database must be sqlite:///file or postgresql+psycopg://user@host/name")
 
 
