@@ -18,6 +18,7 @@ import httpx
 import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
+from protocol.record import Sealed, read
 from protocol.rules.bundle import Bundle
 from provisioning.brokers import BROKERS
 from provisioning.cloud_api import CloudApi
@@ -56,10 +57,7 @@ class Rig(Town):
 
     def open(self, said: Callable[[str], None] = lambda _: None) -> None:
         """Start everything; return when every terminal can serve every card."""
-        self.broker.start()
-        self._init_cloud()
-        self.wait_broker()
-        self.start_cloud()
+        self.open_cloud()
         api = self.api()
         try:
             for name in self._names:
@@ -89,6 +87,18 @@ class Rig(Town):
         finally:
             till.close()
 
+    def enrol_only(self, name: str) -> None:
+        """Enrol a terminal whose agent does not run."""
+        api = self.api()
+        try:
+            self.terminals[name] = self._enrol(name, api)
+        finally:
+            api.close()
+
+    def wait_cloud(self) -> None:
+        """Return when the cloud serves."""
+        self.cloud.wait_ready(lambda: answers(self.cloud_port), START_S)
+
     def wait_broker(self) -> None:
         """Return when the broker takes connections."""
         self.broker.wait_ready(lambda: answers(self.broker_port), START_S)
@@ -98,13 +108,17 @@ class Rig(Town):
         wait_until(self._is_connected, DRAIN_S, "every line stands")
 
     def _is_connected(self) -> bool:
-        urls = [f"{self.cloud_url}/readyz"]
-        urls += [f"{terminal.url}/healthz" for terminal in self.terminals.values()]
         try:
-            found = [httpx.get(url, trust_env=False) for url in urls]
+            found = httpx.get(f"{self.cloud_url}/readyz", trust_env=False)
+            lines = [self.health(terminal)["online"] for terminal in self._running()]
         except httpx.TransportError:
             return False
-        return found[0].is_success and all(each.json()["online"] for each in found[1:])
+        return found.is_success and all(lines)
+
+    def health(self, terminal: Terminal) -> dict[str, Any]:
+        """What a terminal says of itself."""
+        health: dict[str, Any] = httpx.get(f"{terminal.url}/healthz", trust_env=False).json()
+        return health
 
     def wait_drained(self) -> None:
         """Return when the ledger has receipted everything and every list is the newest."""
@@ -114,8 +128,13 @@ class Rig(Town):
         """Whether every watermark is its journal's head, and every terminal's list the ledger's."""
         with self.reading() as disk:
             version = readings.list_version_in(disk)
-        each = [readings.progress(terminal.folder) for terminal in self.terminals.values()]
+        each = [readings.progress(terminal.folder) for terminal in self._running()]
         return all(it.head_seq == it.acked_seq and it.list_version == version for it in each)
+
+    def is_receipted(self, name: str) -> bool:
+        """Whether a terminal has the ledger's receipt for everything it wrote."""
+        progress = readings.progress(self.terminals[name].folder)
+        return progress.head_seq == progress.acked_seq
 
     def verdict(self, told: Mapping[str, Answer]) -> Verdict:
         """Compare what tills were told (by order) with journals and ledger, as read from disk."""
@@ -149,6 +168,22 @@ class Rig(Town):
         finally:
             api.close()
         return document
+
+    def record(self, name: str, seq: int) -> Sealed:
+        """A terminal's record, from its disk."""
+        return read(readings.journal(self.terminals[name].folder).records[seq - 1])[0]
+
+    def apart(self, name: str) -> list[dict[str, Any]]:
+        """What the cloud's API says that the ledger keeps apart of a terminal."""
+        api = self.api()
+        try:
+            rows: list[dict[str, Any]] = api.get("/v1/quarantine")["quarantine"]
+        finally:
+            api.close()
+        return [row for row in rows if row["terminal"] == name]
+
+    def _running(self) -> list[Terminal]:
+        return [self.terminals[name] for name in self._names]
 
     def _make_cards(self, api: CloudApi) -> None:
         table = CardTable()
