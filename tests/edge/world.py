@@ -209,6 +209,7 @@ class Assembly:
     relay: Relay
     inbox: Inbox
     commands: Commands
+    board: Board
 
 
 def assemble(books: Books, clock: Clock, link: Link | None = None) -> Assembly:
@@ -227,18 +228,17 @@ def assemble(books: Books, clock: Clock, link: Link | None = None) -> Assembly:
         clock=clock,
         reader=lambda: "ready",
     )
-    agent = Agent(
-        Parts(
-            clock=clock,
-            books=books,
-            relay=relay,
-            commands=commands,
-            inbox=inbox,
-            board=Board(Name(AT.terminal, "test"), sources),
-            notifier=Notifier({}),
-        )
+    board = Board(Name(AT.terminal, "test"), sources)
+    parts = Parts(
+        clock=clock,
+        books=books,
+        relay=relay,
+        commands=commands,
+        inbox=inbox,
+        board=board,
+        notifier=Notifier({}),
     )
-    return Assembly(agent, books, relay, inbox, commands)
+    return Assembly(Agent(parts), books, relay, inbox, commands, board)
 
 
 @contextmanager
