@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from provisioning.errors import DidNotStart
@@ -25,8 +26,11 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _prctl = ctypes.CDLL(None).prctl  # loaded before any fork: a child must not load libraries
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
+    """Runs in the child: from now on the kernel kills it with ``parent``, which may be gone."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def free_port() -> int:
@@ -88,7 +92,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self._environment},
                 start_new_session=True,  # Ctrl-C is ours; what it means for children we decide
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - it calls the kernel and nothing else
+                preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 - two system calls
             )
 
     def wait_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
