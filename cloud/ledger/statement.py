@@ -123,7 +123,9 @@ def _moved(
     query = select(entries.c.place, entries.c.unit, entries.c.amount)
     moved: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for place, unit, amount in connection.execute(
-        query.where(entries.c.place.in_(places), entries.c.account.in_(member_account_names(member)))
+        query.where(
+            entries.c.place.in_(places), entries.c.account.in_(member_account_names(member))
+        )
     ):
         value, points = moved[place]
         moved[place] = (value, points - amount) if unit == POINTS else (value - amount, points)
