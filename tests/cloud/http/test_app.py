@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 import cloud.errors
 import protocol.errors
@@ -88,9 +89,11 @@ def test_a_failure_of_the_program_tells_nothing_of_its_inside(front: Front, api:
     def broken() -> None:
         raise ZeroDivisionError("secret")
 
-    answer = api(None).get("/broken")
+    with capture_logs() as told:
+        answer = api(None).get("/broken")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "secret" not in answer.text
+    assert [(each["event"], each["path"]) for each in told] == [("request_failed", "/broken")]
 
 
 def test_readiness_names_what_is_missing(front: Front, api: Api) -> None:
