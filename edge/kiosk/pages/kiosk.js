@@ -233,10 +233,15 @@ function cancel() {
   return attempt(() => send("kiosk/cancel", { order }));
 }
 
-function startOver() {
-  if (state.view?.own) cancel();
+function forgetChoice() {
   state.basket.clear();
   state.toppingUp = false;
+  $(".tiles").scrollTop = 0;
+}
+
+function startOver() {
+  if (state.view?.own) cancel();
+  forgetChoice();
   state.placed = null;
   state.language = FIRST_LANGUAGE;
   draw();
@@ -321,8 +326,7 @@ function takeResult(view) {
   state.news = view.news;
   state.result = { view, from: now, until: now + lasts };
   if (state.placed && view.panel.tone === "yes" && view.panel.picture !== "balance") {
-    state.basket.clear();
-    state.toppingUp = false;
+    forgetChoice();
   }
   state.placed = null;
   play(view.panel.tone);

@@ -2,13 +2,14 @@
 
 const SILENCE_MS = 6500; // three beats of the server
 const RETRY_MS = 1000;
+const LATE_MS = 1000; // a timer that fires so late says that the page slept, not the agent
 
 /**
  * Calls `onView(view, stamp)` for each state and `onLost()` once when the agent is not heard any
  * more; it goes on trying. The page reloads itself when the agent serves other pages than these.
  */
 export function listen(onView, onLost) {
-  let source, timer, pages;
+  let source, timer, pages, due;
 
   const lost = () => {
     source.close();
@@ -18,8 +19,10 @@ export function listen(onView, onLost) {
   };
   const heard = () => {
     clearTimeout(timer);
-    timer = setTimeout(lost, SILENCE_MS);
+    due = performance.now() + SILENCE_MS;
+    timer = setTimeout(silent, SILENCE_MS);
   };
+  const silent = () => (performance.now() > due + LATE_MS ? heard() : lost());
 
   function open() {
     source = new EventSource("events");
