@@ -67,7 +67,7 @@ class Lines:
 @contextmanager
 def _lines(folder: Path, broker: str) -> Iterator[Lines]:
     seed = new_seed()
-    _log.warning("TAPLEDGER_SEED=%s", seed)
+    _log.warning("%s, TAPLEDGER_SEED=%s", broker, seed)
     rig = Rig(folder / "town", broker, NAMES)
     for line in rig.lines.values():
         line.close()
