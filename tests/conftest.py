@@ -13,6 +13,9 @@ import run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Once for all tests: a second copy of a session's fixture would start a second Chromium.
+pytest_plugins = ["tests.services.browser", "tests.services.postgres"]
+
 # A machine under load must not fail a property by its duration; pytest-timeout bounds the test.
 settings.register_profile("free", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)

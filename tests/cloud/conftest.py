@@ -16,8 +16,6 @@ from tests.cloud.town import CURRENCY, MORNING_MS, Town, build_town
 if TYPE_CHECKING:
     from tests.services.postgres import Postgres
 
-pytest_plugins = ["tests.services.postgres"]
-
 KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 

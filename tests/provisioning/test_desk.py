@@ -10,10 +10,8 @@ from playwright.sync_api import Page, expect
 
 from provisioning.demo.desk import create_desk
 from provisioning.errors import NoCard
-from tests.services.browser import accessibility_report, browser, page, screenshot, shows_chinese
+from tests.services.browser import accessibility_report, screenshot, shows_chinese
 from tests.services.server import Server
-
-__all__ = ["browser", "page"]
 
 CARDS = {
     "ann": "m-0001",

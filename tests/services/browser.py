@@ -1,7 +1,5 @@
 """A real Chromium for tests of pages: it fails a test whose page complains, and asks axe.
 
-    from tests.services.browser import browser, page    # in the conftest of the tests
-
 Serving the pages is left to the tests.
 """
 

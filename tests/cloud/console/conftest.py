@@ -14,9 +14,8 @@ from cloud.http.identity import CONSOLE_PATH, SESSION_COOKIE, Role
 from tests.cloud.day import live_a_morning
 from tests.cloud.front import Front, front, new_ledger, served
 from tests.cloud.town import Town
-from tests.services.browser import browser, page
 
-__all__ = ["browser", "front", "page"]
+__all__ = ["front"]
 
 ADDRESS = "127.0.0.1"
 
@@ -33,7 +32,15 @@ class Console:
         """Give ``tab`` a session of ``role``."""
         value = self.front.backend.guard.sessions.log_in(self.front.tokens[role], ADDRESS)
         tab.context.add_cookies(
-            [{"name": SESSION_COOKIE, "value": value, "domain": ADDRESS, "path": CONSOLE_PATH}]
+            [
+                {
+                    "name": SESSION_COOKIE,
+                    "value": value,
+                    "domain": ADDRESS,
+                    "path": CONSOLE_PATH,
+                    "sameSite": "Strict",
+                }
+            ]
         )
 
     def open(self, tab: Page, path: str, role: Role = Role.ADMIN) -> int:

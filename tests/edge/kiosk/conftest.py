@@ -9,10 +9,7 @@ import pytest
 
 from edge.kiosk.server import create_app
 from tests.edge.counter import SmallCounter
-from tests.services.browser import browser, page
 from tests.services.server import Server
-
-__all__ = ["browser", "page"]
 
 TOP_UPS = (5000, 10000, 20000, 50000)
 
