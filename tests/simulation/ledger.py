@@ -49,13 +49,10 @@ class Books:
         """See KnownChains."""
         return [self.records[place_of(chain, seq)].hash for seq in range(first, last + 1)]
 
-    def members(self, references: Collection[bytes]) -> Mapping[bytes, str]:
+    def accounts(self, references: Collection[bytes]) -> Mapping[bytes, tuple[str, State]]:
         """See KnownBooks."""
-        return {card: self.cards[card] for card in references if card in self.cards}
-
-    def states_of(self, members: Collection[str]) -> Mapping[str, State]:
-        """See KnownBooks.states."""
-        return {member: self.states.get(member, EMPTY) for member in members}
+        found = {card: self.cards[card] for card in references if card in self.cards}
+        return {card: (name, self.states.get(name, EMPTY)) for card, name in found.items()}
 
     def history(self, member: str) -> Sequence[Stored]:
         """See KnownBooks."""
@@ -94,7 +91,7 @@ class _Known:
 
     def __init__(self, books: Books) -> None:
         self.has_terminal, self.chain, self.hashes = books.has_terminal, books.chain, books.hashes
-        self.members, self.states, self.history = books.members, books.states_of, books.history
+        self.accounts, self.history = books.accounts, books.history
 
 
 class Ledger:
