@@ -12,7 +12,7 @@ from protocol.money import checked_amount, checked_quantity
 from protocol.record import LINES_MAX
 
 # It stands in the record (Text, 64 characters) and in a URL path.
-OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9_.:-]+\Z")]
 # What a top-up may be paid with; stored value cannot buy itself.
 TOP_UP_METHODS = ("cash", "bank_card", "wechat", "alipay")
 

@@ -48,7 +48,7 @@ def unpack(data: bytes) -> list[bytes]:
     except (cbor2.CBORDecodeError, ValueError, TypeError) as error:
         raise Malformed("not a batch") from error
     if version != BATCH_VERSION:
-        raise WrongVersion(f"batch version {str(version)[:20]}")
+        raise WrongVersion("batch")
     if type(records) not in (list, tuple) or not 1 <= len(records) <= BATCH_RECORDS_MAX:
         raise Malformed(f"a batch holds 1 to {BATCH_RECORDS_MAX} records")
     if not all(type(record) is bytes for record in records):

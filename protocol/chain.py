@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from protocol.errors import BrokenChain
@@ -36,17 +36,3 @@ def extend(head: Head, records: Iterable[Sealed]) -> Head:
             )
         head = Head(head.epoch, sealed.record.seq, sealed.hash)
     return head
-
-
-def ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Join ascending numbers into closed ranges: 1 2 3 7 -> (1, 3) (7, 7)."""
-    first = last = None
-    for number in numbers:
-        if last is not None and number == last + 1:
-            last = number
-            continue
-        if first is not None and last is not None:
-            yield first, last
-        first = last = number
-    if first is not None and last is not None:
-        yield first, last

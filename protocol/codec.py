@@ -1,6 +1,7 @@
 """Typed messages as deterministic CBOR: a map from field number to value, defaults left out.
 
-A field's number is its place in the Struct, from 0. Nested Structs are arrays in field order.
+A field's number is its place in the Struct, from 0. Nested Structs are arrays in field order. Where
+the first field is ``version``, its default is the only version that this program speaks.
 Encoding follows RFC 8949 section 4.2.1 (shortest integers, definite lengths, keys ascending);
 decoding accepts exactly the bytes that encoding would make, and nothing else.
 """
@@ -14,7 +15,7 @@ import cbor2
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from protocol.errors import Malformed
+from protocol.errors import Malformed, WrongVersion
 
 Message = TypeVar("Message", bound=Struct)
 
@@ -44,7 +45,10 @@ def encode(message: Struct) -> bytes:
 
 
 def decode(data: bytes, kind: type[Message]) -> Message:
-    """Return the message in ``data``; Malformed unless they are its one encoding."""
+    """Return the message in ``data``; Malformed unless they are its one encoding.
+
+    WrongVersion when it is one of another version, whatever else it says.
+    """
     message = decode_own(data, kind)
     if encode(message) != data:
         raise Malformed(f"{kind.__name__}: not in its one encoding")
@@ -60,9 +64,12 @@ def decode_own(data: bytes, kind: type[Message]) -> Message:
         present = cbor2.loads(data)
         if type(present) is not dict:
             raise Malformed(f"{kind.__name__}: not a map")
-        values = list(map(present.get, *_shape(kind)))
+        numbers, defaults = _shape(kind)
+        if kind.__struct_fields__[0] == "version" and present.get(0, defaults[0]) != defaults[0]:
+            raise WrongVersion(kind.__name__)
+        values = list(map(present.get, numbers, defaults))
         message: Message = msgspec.convert(values, kind, **_FEATURES)
-    except Malformed:
+    except (Malformed, WrongVersion):
         raise
     except (cbor2.CBORDecodeError, msgspec.ValidationError, ValueError, TypeError) as error:
         raise Malformed(f"{kind.__name__}: {str(error)[:120]}") from error

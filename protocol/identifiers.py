@@ -10,8 +10,6 @@ from protocol.errors import Malformed
 TenantId = NewType("TenantId", str)
 SiteId = NewType("SiteId", str)
 TerminalId = NewType("TerminalId", str)
-MemberId = NewType("MemberId", str)
-CardRef = NewType("CardRef", bytes)  # 16 bytes, keyed and one-way; never a UID
 Tid = NewType("Tid", bytes)  # 16 bytes, UUIDv7 of one transaction
 
 # Characters that every broker accepts in a topic level and in a client id.

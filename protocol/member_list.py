@@ -50,8 +50,9 @@ class MemberList(Struct, frozen=True, kw_only=True, array_like=True, forbid_unkn
 
     A terminal takes a message whose ``base`` is not above its own version; any other must be
     refused and asked for again (Reported.list_version says from where). Of a list in several
-    messages only the last is ``complete``: until then some members are as they were, so the
-    terminal goes on adding its own records to all, and shows too little rather than too much.
+    messages only the last is ``complete``; the others take effect together with it, because a
+    list is right only as a whole. ``epoch`` is the one that the terminal reported. A message with
+    a ``server_ms`` below that of one taken before is a repeat of the past and must be refused.
     """
 
     version: int = 1
@@ -62,6 +63,7 @@ class MemberList(Struct, frozen=True, kw_only=True, array_like=True, forbid_unkn
     upto_seq: Count
     members: tuple[Snapshot, ...] = ()
     complete: bool = True
+    server_ms: Count = 0
 
 
 def issue(members: MemberList, key: SigningKey) -> bytes:

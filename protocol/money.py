@@ -17,11 +17,6 @@ def floor_share(amount: int, numerator: int, denominator: int) -> int:
     return amount * numerator // denominator
 
 
-def half_up_share(amount: int, numerator: int, denominator: int) -> int:
-    """``amount * numerator / denominator`` rounded half up; arguments are not negative."""
-    return (2 * amount * numerator + denominator) // (2 * denominator)
-
-
 def checked_amount(amount: int) -> int:
     """Return ``amount`` when one transaction may hold it, else BadAmount."""
     if not 0 <= amount <= AMOUNT_MAX:

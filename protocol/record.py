@@ -12,8 +12,8 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct
 
-from protocol.codec import decode, encode
-from protocol.errors import TooLarge, WrongVersion
+from protocol.codec import decode, decode_own, encode
+from protocol.errors import TooLarge
 from protocol.moment import Moment
 from protocol.money import AMOUNT_MAX, QUANTITY_MAX
 from protocol.signing import Purpose, Signed, SigningKey, sign, split
@@ -22,6 +22,8 @@ WIRE_VERSION = 1
 # 50 lines with two rules each stay under it, and 50 usual records stay under one batch.
 RECORD_BYTES_MAX = 8 * 1024
 LINES_MAX = 50
+# More price rules than this can never all change one line of a bundle.
+RULES_ON_LINE_MAX = 16
 HASH_BYTES = 32
 
 
@@ -64,7 +66,7 @@ class Mode(IntEnum):
 
 
 Text = Annotated[str, Meta(max_length=64)]
-Code = Annotated[str, Meta(max_length=40, pattern=r"^[a-z0-9_.-]*$")]
+Code = Annotated[str, Meta(max_length=40, pattern=r"\A[a-z0-9_.-]*\Z")]
 Amount = Annotated[int, Meta(ge=0, le=AMOUNT_MAX)]
 SignedAmount = Annotated[int, Meta(ge=-AMOUNT_MAX, le=AMOUNT_MAX)]
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
@@ -91,7 +93,7 @@ class Line(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=
     quantity: Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
     list_price: Amount
     net_price: Amount
-    rules: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()
+    rules: Annotated[tuple[Code, ...], Meta(max_length=RULES_ON_LINE_MAX)] = ()
 
 
 class Tender(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -157,8 +159,13 @@ def record_hash(data: bytes) -> bytes:
 
 
 def seal(record: Record, key: SigningKey) -> Sealed:
-    """Sign ``record``; TooLarge above RECORD_BYTES_MAX."""
-    data = sign(encode(record), Purpose.RECORD, key)
+    """Sign ``record``; TooLarge above RECORD_BYTES_MAX, Malformed when nobody could read it.
+
+    What was signed can never be taken back, so it is read once before.
+    """
+    payload = encode(record)
+    decode_own(payload, Record)
+    data = sign(payload, Purpose.RECORD, key)
     if len(data) > RECORD_BYTES_MAX:
         raise TooLarge(f"record of {len(data)} bytes, at most {RECORD_BYTES_MAX}")
     return Sealed(record, data, record_hash(data))
@@ -170,6 +177,4 @@ def read(data: bytes) -> tuple[Sealed, Signed]:
         raise TooLarge(f"record of {len(data)} bytes, at most {RECORD_BYTES_MAX}")
     signed = split(data)
     record = decode(signed.payload, Record)
-    if record.version != WIRE_VERSION:
-        raise WrongVersion(f"record version {record.version}")
     return Sealed(record, data, record_hash(data)), signed

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from protocol.codec import decode, encode
 from protocol.record import Code, Count, Hash
 from protocol.signing import Purpose, SigningKey, VerifyingKey, open_signed, sign
+
+# More bundles than that never wait at once.
+ARMED_MAX = 16
 
 
 class Desired(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
@@ -22,14 +26,15 @@ class Desired(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown
 
 
 class Reported(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
-    """What the terminal has: the revision it follows, the bundle in force, those that wait."""
+    """What the terminal has: revision, bundle in force, those that wait, member list, epoch."""
 
     version: int = 1
     revision: Count = 0
     bundle_version: Count = 0
     bundle_digest: Hash = bytes(32)
-    armed_versions: tuple[Count, ...] = ()
+    armed_versions: Annotated[tuple[Count, ...], Meta(max_length=ARMED_MAX)] = ()
     list_version: Count = 0
+    epoch: Count = 0
 
 
 def issue(desired: Desired, key: SigningKey) -> bytes:

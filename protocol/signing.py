@@ -27,6 +27,8 @@ EDDSA = -8
 ES256 = -7
 COSE_SIGN1_TAG = 18
 SIGNATURE_BYTES = 64
+# Order of P-256 (SEC 2, section 2.4.2).
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 # Key ids are the first bytes of SHA-256 of the public key: 2**-64 to meet by chance.
 KEY_ID_BYTES = 8
 
@@ -157,6 +159,7 @@ class P256Signer:
     def sign(self, message: bytes) -> bytes:
         """See SigningKey."""
         r, s = decode_dss_signature(self._key.sign(message, ec.ECDSA(SHA256())))
+        s = min(s, _P256_ORDER - s)
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
@@ -232,11 +235,17 @@ def split(message: bytes) -> Signed:
 
 
 def verify(signed: Signed, purpose: Purpose, key: VerifyingKey) -> None:
-    """BadSignature unless ``key`` signed these bytes for ``purpose``."""
+    """BadSignature unless ``key`` signed these bytes for ``purpose``.
+
+    Of the two signatures s and n - s that ECDSA takes for the same, only the lower one counts:
+    a message's hash includes its signature, and nobody else may give it another.
+    """
     if signed.purpose != purpose:
         raise BadSignature(f"signed as {signed.purpose}, not {purpose}")
     if (signed.algorithm, signed.key_id) != (key.algorithm, key.key_id):
         raise UnknownKey(signed.key_id.hex())
+    if key.algorithm == ES256 and int.from_bytes(signed.signature[32:], "big") > _P256_ORDER // 2:
+        raise BadSignature("not the lower one of two equal signatures")
     key.verify(signed.signature, signed.to_be_signed)
 
 

@@ -21,7 +21,7 @@ from protocol.signing import Purpose, SigningKey, VerifyingKey, open_signed, sig
 class Product(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A product with its list price in minor units and its names."""
 
-    sku: Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_.-]+$")]
+    sku: Annotated[str, Meta(min_length=1, max_length=40, pattern=r"\A[a-z0-9_.-]+\Z")]
     price: Amount
     name_zh: Text
     name_en: Text
@@ -30,7 +30,7 @@ class Product(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 class Rule(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """``kind`` is a file in protocol/rules/kinds; ``id`` stands in every line it changes."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_.-]+$")]
+    id: Annotated[str, Meta(min_length=1, max_length=40, pattern=r"\A[a-z0-9_.-]+\Z")]
     kind: Code
     settings: dict[str, Any]
 
@@ -52,7 +52,7 @@ class Bundle(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_
     channel: Code = "prices"
     number: Annotated[int, Meta(ge=1, lt=1 << 53)]
     activate_ms: Count
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+    currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
     products: tuple[Product, ...]
     rules: tuple[Rule, ...] = ()
     tiers: tuple[Tier, ...] = ()

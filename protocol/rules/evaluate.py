@@ -10,10 +10,10 @@ from protocol.errors import BadBundle, ProtocolError, UnknownProduct
 from protocol.membership.tiers import tier_at
 from protocol.money import checked_amount, checked_quantity
 from protocol.plugins import discover
-from protocol.record import Line
+from protocol.record import RULES_ON_LINE_MAX, Line
 from protocol.rules.basket import Basket, BasketLine
 from protocol.rules.bundle import Bundle
-from protocol.rules.kind import Effect, RuleKind
+from protocol.rules.kind import Effect, RuleKind, Stage
 from protocol.rules.trace import Step
 
 KINDS = discover(protocol.rules.kinds, "KIND", RuleKind)
@@ -72,7 +72,7 @@ class Pricing:
 
 
 def _prepared(bundle: Bundle) -> list[Effect]:
-    staged: list[tuple[int, int, Effect]] = []
+    staged: list[tuple[Stage, int, Effect]] = []
     for place, rule in enumerate(bundle.rules):
         kind = KINDS.get(rule.kind)
         if kind is None:
@@ -82,6 +82,8 @@ def _prepared(bundle: Bundle) -> list[Effect]:
         except (ValueError, ProtocolError) as error:
             raise BadBundle(f"rule {rule.id}: {error}") from error
         staged.append((kind.stage, place, effect))
+    if sum(stage is Stage.PRICE for stage, _, _ in staged) > RULES_ON_LINE_MAX:
+        raise BadBundle(f"more than {RULES_ON_LINE_MAX} price rules")
     return [effect for _, _, effect in sorted(staged, key=lambda each: each[:2])]
 
 

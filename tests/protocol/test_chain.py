@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.batch import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, fitting, pack, unpack
-from protocol.chain import Head, extend, ranges
+from protocol.chain import Head, extend
 from protocol.errors import BrokenChain, Malformed, TooLarge, WrongVersion
 from tests.protocol.world import FIRST_HEAD, run
 
@@ -31,14 +29,6 @@ def test_another_history_under_the_same_number_is_broken() -> None:
     records, other = run(3), run(3, Head(1, 0, b"\x22" * 32))
     with pytest.raises(BrokenChain):
         extend(FIRST_HEAD, [records[0], other[1]])
-
-
-@given(st.sets(st.integers(0, 60)))
-def test_ranges_name_exactly_the_numbers(numbers: set[int]) -> None:
-    joined = list(ranges(sorted(numbers)))
-    named = [number for first, last in joined for number in range(first, last + 1)]
-    assert named == sorted(numbers)
-    assert all(right[0] > left[1] + 1 for left, right in pairwise(joined))
 
 
 def test_a_batch_carries_the_bytes_that_were_signed() -> None:

@@ -157,6 +157,22 @@ def test_another_wire_version_is_refused_by_name() -> None:
         read(sign(encode(record), Purpose.RECORD, TERMINAL_KEY))
 
 
+def test_a_version_of_any_size_is_refused_by_name() -> None:
+    plain = cbor2.loads(encode(sale(FIRST_HEAD)))
+    for version in (0, 2, 2**63, 1 << 40_000, "1"):
+        data = sign(cbor2.dumps({0: version} | plain), Purpose.RECORD, TERMINAL_KEY)
+        with pytest.raises((WrongVersion, TooLarge)):
+            read(data)
+
+
+def test_what_nobody_could_read_is_not_signed() -> None:
+    """Structs do not check themselves: a record that was signed wrong would end the journal."""
+    lines = (Line("coffee", 1, 500, 500, tuple(f"r{n}" for n in range(17))),)
+    for change in ({"lines": lines}, {"earned": -1}, {"terminal": "UPPER"}, {"tid": b"short"}):
+        with pytest.raises(Malformed):
+            seal(structs.replace(sale(FIRST_HEAD), **change), TERMINAL_KEY)
+
+
 def test_a_record_above_the_limit_is_neither_sealed_nor_read() -> None:
     lines = tuple(Line(f"sku-{n}" * 6, 1, 1, 1, ("r" * 40,) * 6) for n in range(50))
     record = structs.replace(sale(FIRST_HEAD), lines=lines)

@@ -114,3 +114,16 @@ def test_a_second_encoding_of_the_same_value_is_refused() -> None:
         assert other != message
         with pytest.raises(Malformed):
             split(other)
+
+
+def test_an_es256_signature_has_one_form() -> None:
+    """Of s and n - s only the lower counts: else anybody could give a record another hash."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    for number in range(20):
+        message = sign(bytes([number]), Purpose.RECORD, P256)
+        s = int.from_bytes(message[-32:], "big")
+        other = message[:-32] + (order - s).to_bytes(32, "big")
+        keys = {P256.key_id: P256.verifier}
+        assert open_signed(message, Purpose.RECORD, keys) == bytes([number])
+        with pytest.raises(BadSignature):
+            open_signed(other, Purpose.RECORD, keys)

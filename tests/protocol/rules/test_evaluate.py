@@ -72,6 +72,10 @@ def test_a_basket_that_cannot_be_priced(
         ({"products": BUNDLE.products * 2}, "product"),
         ({"rules": BUNDLE.rules * 2}, "rule"),
         ({"rules": (Rule("x", "no_such_kind", {}),)}, "no_such_kind"),
+        (
+            {"rules": tuple(Rule(f"r{n}", "percent_off", {"basis_points": 1}) for n in range(17))},
+            "price rules",
+        ),
         ({"tiers": (Tier("a", 5), Tier("a", 6))}, "tier"),
         ({"tiers": (Tier("a", 5), Tier("b", 5))}, "rise"),
     ],
