@@ -27,8 +27,9 @@ from cloud.errors import BadConfig, StorageDown
 # A writer waits for another one at most this long, in ms: longer than any batch, shorter than a
 # person's patience.
 BUSY_MS = 10_000
-# Dirty pages are copied back into the file after this many (16 MB of 4 KiB pages).
-CHECKPOINT_PAGES = 4_000
+# Dirty pages are copied back into the file after this many (64 MB of 4 KiB pages): a page that
+# changes often is copied once for many commits, and a start after a crash reads it in a moment.
+CHECKPOINT_PAGES = 16_000
 CACHE_KIB = 65_536
 # Any number that no other program takes for its advisory locks.
 WRITER_LOCK = 0x7461706C
