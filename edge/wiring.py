@@ -243,6 +243,7 @@ class Terminal:
         """Serve pages and tills in a thread; return once they are answered."""
         import uvicorn
 
+        from edge.kiosk.guard import LOOPBACK
         from edge.kiosk.server import create_app
         from edge.till import create_router
 
@@ -253,6 +254,7 @@ class Terminal:
             time.monotonic,
             routers=[create_router(counter, token)] if token else [],
             top_ups=http.top_ups,
+            hosts=LOOPBACK | {http.host},
         )
         try:
             listener = socket.create_server((http.host, http.port))
