@@ -86,7 +86,8 @@ def _stats(settings: Settings) -> int:
 
 def _verify(settings: Settings) -> int:
     from edge.inspection import verify
-    from edge.wiring import JOURNAL, load_keys
+    from edge.keys import load_keys
+    from edge.wiring import JOURNAL
 
     print(verify(settings.data(JOURNAL), load_keys(settings).owner))
     return 0

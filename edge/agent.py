@@ -216,6 +216,7 @@ class Agent:
             if isinstance(action, Book):
                 return (self._book(action),)
             if isinstance(action, Reopen):
+                self._inbox.must_report = True
                 return (tap_flow.Reopened(self._books.reopen()),)
         except _REFUSALS as error:
             _log.error("%s", error)

@@ -112,12 +112,13 @@ class Books:
         return structs.replace(answer, stages_ms=stages), record
 
     def reopen(self) -> Answer | None:
-        """Read the journal again after it refused.
+        """Read journal and cache again after one of them refused.
 
         Returns the answer of the tap that was refused, if its record is there after all: what is
         on disk has happened.
         """
         before, tap = self.journal.head, self._booking
+        self.cache.reopen()
         self.journal.reopen()
         self.reload()
         self.open_epoch()

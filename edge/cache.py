@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,16 +38,26 @@ class Cache:
     state: ListState
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Read everything again from the disk; an empty list means that the file was broken."""
+        self.close()
         try:
-            self._connection = _open(path)
+            self._connection = _open(self._path)
         except (sqlite3.Error, OSError) as error:
-            raise CacheRefused(f"{path}: {error}") from error
+            raise CacheRefused(f"{self._path}: {error}") from error
         version, epoch, seq = self._run("SELECT * FROM list")[0]
         self.state = ListState(version, Place(epoch, seq))
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
+        """Let go of the file; never raises."""
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = None
 
     def snapshot(self, reference: bytes) -> Snapshot | None:
         """Return the member whose card this is."""
@@ -82,8 +93,7 @@ class Cache:
             )
             self._run("COMMIT")
         except CacheRefused:
-            if self._connection.in_transaction:
-                self._connection.rollback()
+            self.reopen()
             raise
         self.state = fresh
         return True
@@ -109,6 +119,8 @@ class Cache:
             self._run("INSERT OR REPLACE INTO cards VALUES (?, ?)", (card.reference, member))
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        if self._connection is None:
+            raise CacheRefused("waits to be read again")
         try:
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:

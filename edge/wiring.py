@@ -10,14 +10,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING
-
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 import drivers.readers
 from drivers.card import NONCE_BYTES, CardIdentity, CardTrust
@@ -35,14 +31,13 @@ from edge.config import Settings
 from edge.errors import BadConfig
 from edge.health import Notifier
 from edge.inbox import Inbox, Trust
-from edge.journal import Identity as Owner
 from edge.journal import Journal
+from edge.keys import Keys, load_keys
 from edge.link import LinkSettings, MqttLink, World
 from edge.relay import Relay
-from protocol import grant, watermark
+from protocol import watermark
 from protocol.errors import ProtocolError
 from protocol.plugins import discover
-from protocol.signing import Ed25519Signer, P256Signer, VerifyingKey
 from protocol.watermark import Standing
 
 if TYPE_CHECKING:
@@ -59,60 +54,6 @@ _SESSION_BYTES = 8
 # How long open pages and tills may take to end when the agent stops.
 _HTTP_STOP_S = 3
 _HTTP_START_S = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What the terminal holds and whom it believes."""
-
-    owner: Owner
-    trust: Trust
-    issuers: Mapping[bytes, VerifyingKey]
-    reference: bytes
-
-
-def load_keys(settings: Settings) -> Keys:
-    """Read every key file and the grant; BadConfig names what does not fit."""
-    keys = settings.config.keys
-    trust = Trust(settings.keys("keys.cloud", keys.cloud), settings.keys("keys.rules", keys.rules))
-    signer = _signer(settings)
-    granted = settings.read("keys.grant", keys.grant)
-    try:
-        opened = grant.accept(granted, trust.cloud)
-    except ProtocolError as error:
-        raise BadConfig(f"{settings.file}: keys.grant: {error}") from error
-    if (opened.tenant, opened.site, opened.terminal) != settings.at:
-        raise BadConfig(f"{settings.file}: keys.grant: it is for terminal {opened.terminal}")
-    if opened.key_id != signer.key_id:
-        raise BadConfig(f"{settings.file}: keys.grant: it is for another key than keys.signing")
-    owner = Owner(opened.terminal, opened.epoch, granted, signer, signer.verifier)
-    issuers = settings.keys("keys.issuers", keys.issuers)
-    return Keys(owner, trust, issuers, _reference(settings))
-
-
-def _signer(settings: Settings) -> Ed25519Signer | P256Signer:
-    name = "keys.signing"
-    pem = settings.read(name, settings.config.keys.signing)
-    try:
-        key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
-        raise BadConfig(f"{settings.file}: {name}: not a PKCS #8 PEM file") from error
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return Ed25519Signer(key.private_bytes_raw())
-    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
-        return P256Signer(key)
-    raise BadConfig(f"{settings.file}: {name}: the key must be Ed25519 or P-256")
-
-
-def _reference(settings: Settings) -> bytes:
-    text = settings.read("keys.reference", settings.config.keys.reference)
-    try:
-        key = bytes.fromhex(text.decode().strip())
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise BadConfig(f"{settings.file}: keys.reference: the file must hold 64 hex characters")
-    return key
 
 
 def system_clock() -> Clock:

@@ -239,6 +239,20 @@ def test_another_program_that_holds_the_journal_is_waited_out(
     assert counter.answer("o1", 10).state is AnswerState.APPROVED
 
 
+def test_a_cache_that_refuses_is_read_again(terminal: Assembly, time_: Time) -> None:
+    counter = terminal.agent.counter
+    counter.place(coffee("o1"))
+    terminal.agent.post(terminal.books.cache.close)
+    terminal.inbox.must_report = False
+    present(terminal)
+    shown(terminal, Phase.CANNOT_ACCEPT)
+    time_.passes(1_000)
+    shown(terminal, Phase.WAITING_CARD)
+    assert terminal.inbox.must_report, "the cloud sends what may be missing"
+    present(terminal)
+    assert counter.answer("o1", 10).balance == 9_500
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte, where this process may mount one."""

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge import config, wiring
+from edge import config, keys, wiring
 from edge.__main__ import EXIT_CONFIGURATION, main
 from edge.errors import BadConfig
 from protocol.topics import address
@@ -66,7 +66,7 @@ def test_a_good_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert settings.at == address("harbour", "site-1", "t-0001")
     assert settings.token() == "secret"
     assert settings.data("journal.db") == file.parent / "data" / "journal.db"
-    owner = wiring.load_keys(settings).owner
+    owner = keys.load_keys(settings).owner
     assert (owner.terminal, owner.epoch, owner.key.key_id) == ("t-0001", 1, TERMINAL_KEY.key_id)
     assert main(["--config", str(file), "check-config"]) == 0
     assert "good, terminal t-0001" in capsys.readouterr().out
