@@ -23,7 +23,8 @@ from edge.errors import BadOrder, TooManyPages
 from edge.kiosk import texts
 from edge.kiosk.errors import answer_errors
 from edge.kiosk.guard import LOOPBACK, Guard, check_origin
-from edge.kiosk.view import KIOSK_ORDER, Texts, View, view
+from edge.kiosk.model import Texts, View
+from edge.kiosk.view import KIOSK_ORDER, view
 from edge.order import Item, Order
 from edge.ports import Counter, Screen
 from edge.tap_flow import Phase
@@ -79,15 +80,14 @@ def create_app(
     routers: Sequence[APIRouter] = (),
     top_ups: tuple[int, ...] = (),
     hosts: frozenset[str] = LOOPBACK,
-    registry: CollectorRegistry | None = None,
 ) -> FastAPI:
     """Return the terminal's server.
 
     ``top_ups``: amounts in minor units that the page offers to be paid in cash; none unless staff
-    stand beside it. ``hosts``: names under which it may be asked for. ``registry``: what /metrics
-    shows. Stop it with a graceful time-out: live events never end by themselves.
+    stand beside it. ``hosts``: names under which it may be asked for. Live events end when the
+    counter's waits do.
     """
-    metrics = registry or CollectorRegistry()
+    metrics = CollectorRegistry()
     app = FastAPI(
         title="tapledger terminal", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json"
     )

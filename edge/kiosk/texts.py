@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from edge.kiosk.view import Said, Texts
+from edge.kiosk.model import Said, Texts
 
 LOCALE = Path(__file__).parent / "locale"
 _STRING = r'((?:"(?:[^"\\]|\\.)*"\s*)+)'

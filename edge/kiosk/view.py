@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from edge.decide import BALANCE_SHOWN
+from edge.kiosk.model import Currency, Panel, Row, Said, Shop, Texts, Tile, Tone, TopUp, View
 from edge.order import Answer, AnswerState, OrderKind
 from edge.ports import Screen
 from edge.tap_flow import Phase
@@ -22,102 +22,6 @@ _CURRENCIES = {
     "HKD": ("HK$", 2),
     "JPY": ("¥", 0),
 }
-
-
-class Said(Struct, frozen=True):
-    """One text in both languages."""
-
-    zh: str
-    en: str
-
-
-Texts = Mapping[str, Said]
-
-
-class Tone(StrEnum):
-    """The sound and colour of a screen; its picture and its words say the same."""
-
-    CALM = "calm"
-    YES = "yes"
-    NO = "no"
-
-
-class Row(Struct, frozen=True):
-    """A fact with its name."""
-
-    label: Said
-    value: Said
-
-
-class Panel(Struct, frozen=True, kw_only=True):
-    """What is said now. ``picture`` names a drawing of the page; what is empty is not shown."""
-
-    tone: Tone = Tone.CALM
-    picture: str
-    title: Said
-    text: Said | None = None
-    todo: Said | None = None
-    note: Said | None = None
-    amount: str = ""
-    rows: tuple[Row, ...] = ()
-
-
-class Currency(Struct, frozen=True):
-    """How amounts are written; the page adds up a basket with it."""
-
-    symbol: str
-    places: int
-
-    def show(self, amount: int) -> str:
-        """Write minor units: 2850 -> ¥28.50."""
-        sign, unit = "−" if amount < 0 else "", 10**self.places
-        whole, part = divmod(abs(amount), unit)
-        fraction = f".{part:0{self.places}d}" if self.places else ""
-        return f"{sign}{self.symbol}{whole}{fraction}"
-
-
-class Tile(Struct, frozen=True):
-    """A product that can be chosen; ``price`` in minor units."""
-
-    sku: str
-    name: Said
-    price: int
-    shown: str
-
-
-class TopUp(Struct, frozen=True):
-    """An amount that can be paid in, in minor units."""
-
-    amount: int
-    shown: str
-
-
-class Shop(Struct, frozen=True, kw_only=True):
-    """What can be chosen, by the bundle in force."""
-
-    bundle: int
-    currency: Currency
-    tiles: tuple[Tile, ...]
-    top_ups: tuple[TopUp, ...]
-
-
-class View(Struct, frozen=True, kw_only=True):
-    """One state of the page.
-
-    ``own``: the page placed the order that waits, and may cancel it. ``news`` differs for each
-    result, so that each sounds once. ``lasts_s``: how long the state lasts by itself, 0 for ever.
-    """
-
-    revision: int
-    phase: Phase
-    panel: Panel
-    shop: Shop
-    notice: Said | None
-    offline: Said | None
-    order: str
-    own: bool
-    news: str
-    lasts_s: float
 
 
 def view(screen: Screen, texts: Texts, top_ups: tuple[int, ...] = ()) -> View:
