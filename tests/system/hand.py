@@ -69,8 +69,9 @@ class Hand:
         wait_until(self.is_current, DRAIN_S, "valid records behind it are taken")
 
     def is_current(self) -> bool:
-        """Whether the ledger has all that it wrote itself."""
+        """Whether the ledger has all that it wrote itself, and holds nothing against it."""
         document = self.rig.terminal_document(self.terminal.at.terminal)
+        assert document["standing"] == "active"
         return (document["upto_seq"], document["head_hash"]) == (
             self.till.head.seq,
             self.till.head.hash.hex(),

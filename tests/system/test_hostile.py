@@ -130,10 +130,11 @@ def test_what_was_said_before_is_said_again(world: World) -> None:
     true = packed([paid_in(world.rig, hand.till)])
     hand.say(true)
     wait_until(hand.is_current, DRAIN_S, "it is taken")
-    entries = world.entries()
+    entries, refused = world.entries(), world.rig.refused()
     hand.say(*[true] * 20)
     hand.go_on()
     assert world.entries() == entries + 2 * 2
+    assert world.rig.refused() == refused
 
 
 def test_another_terminals_records_under_the_own_name(world: World) -> None:
