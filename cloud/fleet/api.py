@@ -23,7 +23,7 @@ from cloud.fleet.documents import (
 from cloud.fleet.model import Enrolment, enrolment, order_to
 from cloud.http.backend import Backend
 from cloud.http.document import TerminalPath, base64_text
-from cloud.http.errors import BadField, KeyReused, UnknownField, responses
+from cloud.http.errors import BODY_ERRORS, KeyReused, responses
 from cloud.http.guard import needs
 from cloud.http.idempotency import Once
 from cloud.http.identity import Permission
@@ -32,8 +32,6 @@ from protocol.command import Verb
 from protocol.errors import Malformed
 from protocol.signing import SigningKey
 from protocol.watermark import Standing
-
-_BAD_BODY = (BadField, UnknownField, KeyReused)
 
 
 class Keys(NamedTuple):
@@ -91,7 +89,7 @@ def _enrolling(api: APIRouter, backend: Backend, keys: Keys) -> None:
         status_code=HTTPStatus.CREATED,
         response_model=Granted,
         openapi_extra=needs(Permission.ENROL),
-        responses=responses(TerminalExists, Malformed, *_BAD_BODY),
+        responses=responses(TerminalExists, Malformed, *BODY_ERRORS),
     )
     def enrol(body: NewTerminal, once: Once) -> Response:
         def act(connection: Connection) -> Granted:
@@ -111,7 +109,7 @@ def _enrolling(api: APIRouter, backend: Backend, keys: Keys) -> None:
         status_code=HTTPStatus.CREATED,
         response_model=Granted,
         openapi_extra=needs(Permission.ENROL),
-        responses=responses(UnknownTerminal, TerminalRevoked, Malformed, *_BAD_BODY),
+        responses=responses(UnknownTerminal, TerminalRevoked, Malformed, *BODY_ERRORS),
     )
     def open_epoch(terminal: TerminalPath, body: NewKey, once: Once) -> Response:
         def act(connection: Connection) -> Granted:
@@ -149,7 +147,7 @@ def _operating(api: APIRouter, backend: Backend, keys: Keys) -> None:
         status_code=HTTPStatus.CREATED,
         response_model=CommandDocument,
         openapi_extra=needs(Permission.OPERATE),
-        responses=responses(UnknownTerminal, *_BAD_BODY),
+        responses=responses(UnknownTerminal, *BODY_ERRORS),
     )
     def order(terminal: TerminalPath, body: NewCommand, once: Once) -> Response:
         signed = b""

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from cloud.fleet.model import Terminal
 from cloud.fleet.presence import Presence, presence
-from cloud.http.document import Body, Document, HexBytes, Level, Milliseconds, Since
+from cloud.http.document import Body, Document, Level, Milliseconds, Since, from_hex
 from protocol.command import Verb
 from protocol.watermark import Standing
 
-_EXAMPLE_KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+_KEY = "^([0-9a-fA-F]{64}|0[23][0-9a-fA-F]{64}|04[0-9a-fA-F]{128})$"
+PublicKey = Annotated[
+    bytes,
+    BeforeValidator(from_hex, json_schema_input_type=Annotated[str, Field(pattern=_KEY)]),
+    Field(
+        description="In hex.",
+        examples=["d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"],
+    ),
+]
 _STANDING: dict[Standing, Literal["active", "drain_only", "forked"]] = {
     Standing.ACTIVE: "active",
     Standing.DRAIN_ONLY: "drain_only",
@@ -23,8 +31,8 @@ _STANDING: dict[Standing, Literal["active", "drain_only", "forked"]] = {
 class NewKey(Body):
     """A terminal's public key: Ed25519 (-8, 32 bytes) or P-256 (-7, SEC 1 point)."""
 
-    algorithm: Annotated[int, Field(description="COSE algorithm: -8 or -7.", examples=[-8])]
-    public_key: Annotated[HexBytes, Field(description="In hex.", examples=[_EXAMPLE_KEY])]
+    algorithm: Annotated[Literal[-8, -7], Field(description="COSE algorithm.", examples=[-8])]
+    public_key: PublicKey
 
 
 class NewTerminal(NewKey):

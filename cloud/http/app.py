@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from cloud.http.envelope import Envelope
@@ -73,11 +76,12 @@ def create_app(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (*parts.routers, _health(parts), _openapi(parts, app)):
+    routers = (*parts.routers, _health(parts), _openapi(parts, app))
+    for router in routers:
         app.include_router(router)
     for path, files in parts.static.items():
         app.mount(path, files)
-    _handle_errors(app, parts)
+    _handle_errors(app, parts, routers)
     app.add_middleware(Envelope)
     return app
 
@@ -132,7 +136,7 @@ def _openapi(parts: Parts, app: FastAPI) -> APIRouter:
     return router
 
 
-def _handle_errors(app: FastAPI, parts: Parts) -> None:
+def _handle_errors(app: FastAPI, parts: Parts, routers: Sequence[APIRouter]) -> None:
     def answer(request: Request, error: ProductError) -> Response:
         if request.url.path.startswith(parts.pages):
             return parts.error_page(request, error)
@@ -150,12 +154,26 @@ def _handle_errors(app: FastAPI, parts: Parts) -> None:
         return answer(request, fault_of(faults))
 
     def http(request: Request, error: Exception) -> Response:
-        return answer(request, _of_status(error))
+        answered = answer(request, _of_status(error))
+        if answered.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            answered.headers["Allow"] = ", ".join(sorted(_methods(request, routers)))
+        return answered
 
     app.add_exception_handler(ProductError, product)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, product)
+
+
+def _methods(request: Request, routers: Sequence[APIRouter]) -> set[str]:
+    """Every method of this address, also when several routes share it (RFC 9110, 15.5.6)."""
+    routes = [route for router in routers for route in router.routes]
+    return {
+        method
+        for route in routes
+        if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 def _of_status(error: Exception) -> ProductError:

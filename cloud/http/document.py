@@ -7,7 +7,7 @@ from base64 import b64encode
 from typing import Annotated
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from protocol.errors import Malformed
 from protocol.identifiers import check_level
@@ -36,7 +36,8 @@ def _level(text: str) -> str:
         raise ValueError(error.detail) from error
 
 
-def _from_hex(value: object) -> bytes:
+def from_hex(value: object) -> bytes:
+    """The bytes that a text of hex characters says; ValueError for anything else."""
     try:
         return binascii.unhexlify(value if isinstance(value, str) else "?")
     except ValueError as error:
@@ -46,10 +47,11 @@ def _from_hex(value: object) -> bytes:
 Level = Annotated[
     str,
     AfterValidator(_level),
-    Field(description="1 to 40 of a-z, 0-9 and inner hyphens.", examples=["t-0001"]),
-]
-HexBytes = Annotated[
-    bytes, BeforeValidator(_from_hex, json_schema_input_type=str), Field(strict=False)
+    Field(
+        description="1 to 40 of a-z, 0-9 and inner hyphens.",
+        examples=["t-0001"],
+        json_schema_extra={"pattern": "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"},
+    ),
 ]
 Milliseconds = Annotated[int, Field(ge=0, lt=1 << 48, description="UTC, ms since 1970.")]
 Since = Annotated[int, Field(description="UTC, ms since 1970; 0 = never.")]

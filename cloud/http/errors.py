@@ -125,6 +125,8 @@ class Internal(HttpError):
     todo = "Report this code with the time of the request."
 
 
+# What any request with a body may be answered.
+BODY_ERRORS = (BadJson, BodyTooLarge, BadField, UnknownField, KeyReused)
 # One table: code -> status. A code that is not here is a fault of the program (500), and a test
 # holds every error of the cloud and of the agreement against it.
 STATUS: Mapping[str, HTTPStatus] = {

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from cloud.errors import CardCancelled, CardExists, MemberExists, UnknownCard, UnknownMember
 from cloud.http.backend import Backend
 from cloud.http.document import PAGE_DEFAULT, Limit, MemberPath
-from cloud.http.errors import BadField, KeyReused, UnknownField, responses
+from cloud.http.errors import BODY_ERRORS, responses
 from cloud.http.guard import needs
 from cloud.http.idempotency import Once
 from cloud.http.identity import Permission
@@ -36,7 +36,6 @@ from cloud.members.documents import (
 from cloud.members.model import MemberCard
 from protocol.member_list import CardState
 
-_BAD_BODY = (BadField, UnknownField, KeyReused)
 # 64 bits: a billion members meet by chance in one case of forty.
 _ID_BYTES = 8
 
@@ -134,7 +133,7 @@ def _joining(api: APIRouter, backend: Backend) -> None:
         status_code=HTTPStatus.CREATED,
         response_model=MemberDocument,
         openapi_extra=needs(Permission.ENROL),
-        responses=responses(MemberExists, *_BAD_BODY),
+        responses=responses(MemberExists, *BODY_ERRORS),
     )
     def join(body: NewMember, once: Once) -> Response:
         def act(connection: Connection) -> MemberDocument:
@@ -152,7 +151,7 @@ def _cards(api: APIRouter, backend: Backend) -> None:
         status_code=HTTPStatus.CREATED,
         response_model=CardDocument,
         openapi_extra=needs(Permission.ENROL),
-        responses=responses(CardExists, UnknownMember, *_BAD_BODY),
+        responses=responses(CardExists, UnknownMember, *BODY_ERRORS),
     )
     def issue(body: NewCard, once: Once) -> Response:
         def act(connection: Connection) -> CardDocument:
@@ -186,7 +185,7 @@ def _cards(api: APIRouter, backend: Backend) -> None:
         summary="Freeze, lose, cancel or free a card",
         response_model=CardDocument,
         openapi_extra=needs(Permission.OPERATE),
-        responses=responses(UnknownCard, CardCancelled, *_BAD_BODY),
+        responses=responses(UnknownCard, CardCancelled, *BODY_ERRORS),
     )
     def step(reference: _Reference, body: CardStep, once: Once) -> Response:
         def act(connection: Connection) -> CardDocument:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from cloud.http.document import Body, Document, HexBytes, Level, Since
+from cloud.http.document import Body, Document, Level, Since, from_hex
 from cloud.ledger.statement import StatementLine
 from cloud.members.model import Member, MemberCard
 from protocol.member_list import CardState
@@ -16,7 +16,17 @@ from protocol.record import read
 CARD_STATES = {state.name.lower(): state for state in CardState}
 _Minor = Annotated[int, Field(description="Minor units.")]
 _State = Annotated[str, Field(description="active, frozen, lost or cancelled.")]
-_EXAMPLE_REFERENCE = "6f1d2c3b4a5968778695a4b3c2d1e0f0"
+_HEX = Annotated[str, Field(pattern="^[0-9a-fA-F]{32}$")]
+Reference = Annotated[
+    bytes,
+    BeforeValidator(from_hex, json_schema_input_type=_HEX),
+    Field(
+        min_length=16,
+        max_length=16,
+        description="Keyed one-way reference, hex.",
+        examples=["6f1d2c3b4a5968778695a4b3c2d1e0f0"],
+    ),
+]
 
 
 class NewMember(Body):
@@ -31,16 +41,8 @@ class NewMember(Body):
 class NewCard(Body):
     """A personalised card."""
 
-    reference: Annotated[
-        HexBytes,
-        Field(
-            min_length=16,
-            max_length=16,
-            description="Keyed one-way reference, hex.",
-            examples=[_EXAMPLE_REFERENCE],
-        ),
-    ]
-    member: Annotated[str, Field(max_length=40, examples=["m-000001"])]
+    reference: Reference
+    member: Annotated[str, Field(max_length=40, description="Its id.", examples=["m-000001"])]
     family: Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,40}$", examples=["cpu"])]
     card_type: Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,40}$", examples=["member"])] = "member"
 

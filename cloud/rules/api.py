@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from cloud.errors import BundleExists, UnknownBundle
 from cloud.http.backend import Backend
-from cloud.http.errors import BadField, KeyReused, UnknownField, responses
+from cloud.http.errors import BODY_ERRORS, responses
 from cloud.http.guard import needs
 from cloud.http.idempotency import Once
 from cloud.http.identity import Permission
@@ -52,7 +52,7 @@ def router(backend: Backend, publisher: Publisher) -> APIRouter:
         openapi_extra=needs(Permission.PUBLISH),
         responses=responses(
             *(BundleExists, BadBundle, UnknownProduct, BadAmount, Malformed),
-            *(BadField, UnknownField, KeyReused),
+            *BODY_ERRORS,
         ),
     )
     def publish(body: NewBundle, once: Once) -> Response:

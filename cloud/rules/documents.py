@@ -67,7 +67,7 @@ class NewGolden(Body):
     tier: Tiername = ""
     basket: list[Item]
     total: Annotated[Amount, Field(examples=[3600])]
-    earned: Annotated[Amount, Field(description="Points.", examples=[36])]
+    earned: Annotated[Amount, Field(description="Points.", examples=[0])]
 
 
 class NewBundle(Body):

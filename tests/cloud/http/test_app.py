@@ -70,6 +70,20 @@ def test_what_is_wrong_is_said_and_changes_nothing(
     assert contents(front.database) == before
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/members", "GET, POST"),
+        ("/v1/cards/" + "00" * 16, "GET, PATCH"),
+        ("/v1/quarantine", "GET"),
+        ("/healthz", "GET"),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_ones(api: Api, path: str, allowed: str) -> None:
+    answer = api(Role.ADMIN).request("TRACE", path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 def test_a_body_that_does_not_say_its_length_is_cut_off(front: Front, api: Api) -> None:
     pieces = (b" " * 65_536 for _ in range(BODY_BYTES_MAX // 65_536 + 1))
     headers = {"Content-Type": "application/json"}
