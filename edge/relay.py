@@ -11,7 +11,6 @@ from collections import deque
 from edge import sync_flow
 from edge.books import Books
 from edge.clock import Clock
-from edge.errors import EdgeError
 from edge.pending import Place
 from edge.ports import Link
 from edge.sync_flow import Acknowledge, Action, Alarm, Event, Send
@@ -40,11 +39,14 @@ class Relay:
     def feed(self, event: Event) -> None:
         """Take an event of the line or of time, and do what follows."""
         events: deque[Event] = deque((event,))
-        while events:
-            happened = events.popleft()
-            self.state, actions = sync_flow.step(self.state, happened, self._clock.mono_ms())
-            for action in actions:
-                events.extend(self._act(action))
+        try:
+            while events:
+                actions = self._step(events.popleft())
+                for action in actions:
+                    events.extend(self._act(action))
+        finally:
+            if self.state.asked:  # the journal refused before there was an answer
+                self._step(sync_flow.NotSent())
 
     def appended(self) -> None:
         """Tell the flow of records that the journal took."""
@@ -64,6 +66,10 @@ class Relay:
         if due is not None and self._clock.mono_ms() >= due:
             self.feed(sync_flow.Ticked())
 
+    def _step(self, event: Event) -> tuple[Action, ...]:
+        self.state, actions = sync_flow.step(self.state, event, self._clock.mono_ms())
+        return actions
+
     def _act(self, action: Action) -> tuple[Event, ...]:
         if isinstance(action, Send):
             return (self._send(action.first),)
@@ -75,11 +81,7 @@ class Relay:
 
     def _send(self, first: int) -> Event:
         """Publish the records from ``first`` on that one batch takes."""
-        try:
-            records = self._books.journal.read(first, batch.BATCH_RECORDS_MAX)
-        except EdgeError:
-            self.state, _ = sync_flow.step(self.state, sync_flow.NotSent(), self._clock.mono_ms())
-            raise
+        records = self._books.journal.read(first, batch.BATCH_RECORDS_MAX)
         count = batch.fitting([len(record) for record in records])
         number = self._link.publish(Up.TX, batch.pack(records[:count])) if records else None
         if number is None:

@@ -233,7 +233,8 @@ def _received(state: State, mark: Watermark, now_ms: int) -> Step:
         state, sends = _go_back(state._replace(went_back_ms=now_ms))
     else:
         state, sends = _pump(state)
-    return state, (*actions, *sends)
+    # The next batch first: the ledger works on it while our disk takes the watermark.
+    return state, (*sends, *actions)
 
 
 def _may_go_back(state: State, now_ms: int) -> bool:

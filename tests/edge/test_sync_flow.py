@@ -95,13 +95,13 @@ EXPECTED = {
     ),
     (Phase.LINE_UP, Receipt): (
         RECEIVED._replace(asked=True),
-        (Acknowledge(mark(15)), Send(26)),
+        (Send(26), Acknowledge(mark(15))),
     ),
     (Phase.LINE_UP, Nudged): (UP._replace(flight=(), next=6, asked=True), (Send(6),)),
     (Phase.HALTED, Appended): (HALTED._replace(head=31), ()),
     (Phase.HALTED, Receipt): (
         HALTED._replace(phase=Phase.LINE_UP, acked=15, next=16, asked=True, alarm=""),
-        (Acknowledge(mark(15)), Send(16)),
+        (Send(16), Acknowledge(mark(15))),
     ),
 }
 
