@@ -25,11 +25,26 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
 
 
+_TAKE_PIECES = (
+    "DELETE FROM cards WHERE member IN (SELECT member FROM staged_members)",
+    "INSERT OR REPLACE INTO members SELECT * FROM staged_members",
+    "INSERT OR REPLACE INTO cards SELECT * FROM staged_cards",
+)
+_FORGET_PIECES = ("DELETE FROM staged_members", "DELETE FROM staged_cards")
+
+
 class ListState(NamedTuple):
-    """Version of the member list, and the last of our own records that is in it."""
+    """Version of the member list, and the last of our own records that is in it.
+
+    Pieces that wait for their last one lead from ``staged_base`` to ``staged_version``.
+    ``server_ms`` is the cloud's clock in the newest message.
+    """
 
     version: int = 0
     covered: Place = START
+    staged_base: int | None = None
+    staged_version: int | None = None
+    server_ms: int = 0
 
 
 class Cache:
@@ -49,8 +64,8 @@ class Cache:
             self._connection = _open(self._path)
         except (sqlite3.Error, OSError) as error:
             raise CacheRefused(f"{self._path}: {error}") from error
-        version, epoch, seq = self._run("SELECT * FROM list")[0]
-        self.state = ListState(version, Place(epoch, seq))
+        version, epoch, seq, *staged = self._run("SELECT * FROM list")[0]
+        self.state = ListState(version, Place(epoch, seq), *staged)
 
     def close(self) -> None:
         """Let go of the file; never raises."""
@@ -73,24 +88,35 @@ class Cache:
         return count
 
     def apply(self, news: MemberList) -> bool:
-        """Take the changes in one transaction; False when some are missing before them."""
-        if news.base > self.state.version:
-            return False
-        if news.base and news.list_version <= self.state.version:
+        """Take a message in one transaction; False when some are missing before it.
+
+        Pieces are staged and take effect with the last. What comes late changes nothing.
+        """
+        state = self.state
+        if news.server_ms < state.server_ms:
             return True
-        place = Place(news.epoch, news.upto_seq)
-        fresh = ListState(news.list_version, place if news.complete else self.state.covered)
+        follows = state.staged_version is not None and news.base == state.staged_version
+        if not follows and news.base > state.version:
+            return False
+        if not follows and news.base and news.list_version <= state.version:
+            return True
+        base = state.staged_base if follows else news.base
+        fresh = state._replace(
+            staged_base=base, staged_version=news.list_version, server_ms=news.server_ms
+        )
+        if news.complete:
+            fresh = ListState(
+                news.list_version, Place(news.epoch, news.upto_seq), server_ms=news.server_ms
+            )
         self._run("BEGIN IMMEDIATE")
         try:
-            if news.base == 0:
-                self._run("DELETE FROM members")
-                self._run("DELETE FROM cards")
+            self._run_all(() if follows else _FORGET_PIECES)
             for snapshot in news.members:
-                self._put(snapshot)
-            self._run(
-                "UPDATE list SET list_version = ?, epoch = ?, upto_seq = ?",
-                (fresh.version, *fresh.covered),
-            )
+                self._stage(snapshot)
+            if news.complete:
+                whole = ("DELETE FROM members", "DELETE FROM cards") if base == 0 else ()
+                self._run_all((*whole, *_TAKE_PIECES, *_FORGET_PIECES))
+            self._write(fresh)
             self._run("COMMIT")
         except CacheRefused:
             self.reopen()
@@ -111,12 +137,25 @@ class Cache:
         """Return the kept bundles as they came, lowest number first."""
         return [data for (data,) in self._run("SELECT data FROM bundles ORDER BY number")]
 
-    def _put(self, snapshot: Snapshot) -> None:
+    def _stage(self, snapshot: Snapshot) -> None:
         member = snapshot.member
-        self._run("INSERT OR REPLACE INTO members VALUES (?, ?)", (member, _encode(snapshot)))
-        self._run("DELETE FROM cards WHERE member = ?", (member,))
+        self._run(
+            "INSERT OR REPLACE INTO staged_members VALUES (?, ?)", (member, _encode(snapshot))
+        )
+        self._run("DELETE FROM staged_cards WHERE member = ?", (member,))
         for card in snapshot.cards:
-            self._run("INSERT OR REPLACE INTO cards VALUES (?, ?)", (card.reference, member))
+            self._run("INSERT OR REPLACE INTO staged_cards VALUES (?, ?)", (card.reference, member))
+
+    def _write(self, state: ListState) -> None:
+        self._run(
+            "UPDATE list SET list_version = ?, epoch = ?, upto_seq = ?,"
+            " staged_base = ?, staged_version = ?, server_ms = ?",
+            (state.version, *state.covered, *state[2:]),
+        )
+
+    def _run_all(self, statements: Sequence[str]) -> None:
+        for statement in statements:
+            self._run(statement)
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         if self._connection is None:

@@ -55,12 +55,45 @@ def test_a_late_message_takes_nothing_back(cache: Cache) -> None:
     assert cache.state == ListState(7, Place(1, 9))
 
 
-def test_own_records_are_covered_only_by_the_last_piece(cache: Cache) -> None:
-    first = members([snapshot(1, 100)], version=5, upto_seq=9)
-    assert cache.apply(structs.replace(first, complete=False))
-    assert cache.state == ListState(5, Place(0, 0))
-    assert cache.apply(members([snapshot(2, 200)], version=6, base=5, upto_seq=9))
+def test_pieces_take_effect_together_with_the_last(cache: Cache) -> None:
+    """A member who is in the first piece with our own record must not be counted twice."""
+    assert cache.apply(members([snapshot(1, 100), snapshot(2, 200)], version=4))
+    first = structs.replace(members([snapshot(1, 150)], 5, 4, upto_seq=9), complete=False)
+    assert cache.apply(first)
+    assert (_principal(cache, 1), cache.state[:2]) == (100, (4, Place(1, 0)))
+    assert cache.apply(members([snapshot(2, 250)], version=6, base=5, upto_seq=9))
+    assert (_principal(cache, 1), _principal(cache, 2)) == (150, 250)
     assert cache.state == ListState(6, Place(1, 9))
+
+
+def test_a_whole_list_in_pieces_replaces_everything_with_the_last(tmp_path: Path) -> None:
+    with closing(Cache(tmp_path / "cache.db")) as before:
+        before.apply(members([snapshot(1), snapshot(9)], version=5))
+        first = members([snapshot(1, 1), snapshot(2, 2)], version=3)
+        assert before.apply(structs.replace(first, complete=False))
+        assert before.members() == 2
+    with closing(Cache(tmp_path / "cache.db")) as after:
+        assert after.apply(members([snapshot(3, 3)], version=4, base=3))
+        assert [_principal(after, number) for number in (1, 2, 3, 9)] == [1, 2, 3, None]
+
+
+def test_pieces_without_their_last_are_forgotten_when_another_list_begins(cache: Cache) -> None:
+    assert cache.apply(members([snapshot(1, 100)], version=4))
+    piece = structs.replace(members([snapshot(1, 150), snapshot(2)], 7, 4), complete=False)
+    assert cache.apply(piece)
+    assert cache.apply(members([snapshot(1, 120)], version=5, base=4))
+    assert (_principal(cache, 1), _principal(cache, 2)) == (120, None)
+
+
+def test_a_repeat_of_the_past_changes_nothing(tmp_path: Path) -> None:
+    """A whole list fits always: only the cloud's clock tells that it is an old one."""
+    old = structs.replace(members([snapshot(1, 100)], version=5), server_ms=1_000)
+    with closing(Cache(tmp_path / "cache.db")) as before:
+        before.apply(old)
+        before.apply(structs.replace(members([snapshot(1, 0)], 6, 5), server_ms=2_000))
+    with closing(Cache(tmp_path / "cache.db")) as after:
+        assert after.apply(old)
+        assert (_principal(after, 1), after.state.version) == (0, 6)
 
 
 def test_a_whole_list_replaces_everything(cache: Cache) -> None:
