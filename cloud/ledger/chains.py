@@ -192,7 +192,8 @@ class Intake:
                     self.counterparts.append(place_of(chain.chain, step.seq))
         detail = f"epoch {chain.epoch}, seq {run[0].seq} to {run[-1].seq}"
         self.refusals.append(Refusal(chain.terminal, FORK, detail))
-        if chain.epoch == chain.newest_epoch:  # an epoch that ended must not stop the present one
+        # An epoch that ended must not stop the present one, and a fork ends no revocation.
+        if chain.epoch == chain.newest_epoch and chain.standing is Standing.ACTIVE:
             self._change(chain._replace(standing=Standing.FORKED))
 
     def _hashes(self, chain: int, first: int, last: int) -> list[bytes]:
@@ -247,6 +248,8 @@ def _steps(batch: Batch) -> Run:
         if not steps[at].epoch:
             steps[at] = _placed_before(steps[at], steps[at + 1])
     first = steps[0]
+    if first.seq < 1:
+        raise Malformed(f"records before the first of epoch {first.epoch}")
     if any(step.terminal != batch.terminal for step in steps):
         raise _Refused(WRONG_TERMINAL, f"records of another terminal than {batch.terminal}")
     if any(step.epoch != first.epoch for step in steps):

@@ -106,6 +106,17 @@ def test_what_is_held_is_bounded(memory: Memory, till: Till) -> None:
     assert rest.chains[0].head == till.head
 
 
+def test_nothing_stands_before_the_first_record(memory: Memory, till: Till) -> None:
+    """Unreadable bytes take the places before the record behind them: there is no place 0."""
+    first = till.open()
+    memory.ingest(till.batch(first))
+    till.head = Head(1, 0, record_hash(b"junk-2"))
+    made = memory.ingest(raw(b"junk-1", b"junk-2", till.open().data))
+    assert reasons(made) == ["malformed"]
+    assert not made.quarantine
+    assert not made.chains
+
+
 def test_another_history_from_one_record_on_is_a_fork(memory: Memory, till: Till) -> None:
     opening = till.open()
     memory.ingest(till.batch(opening))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from cloud.errors import StorageDown
+from cloud.errors import StorageDown, TerminalRevoked
 from cloud.fleet import store as fleet
 from cloud.ledger.chains import Batch
 from cloud.ledger.proof import proof, quarantined
@@ -137,6 +137,19 @@ def test_a_revoked_terminal_hands_in_its_journal(town: Town, ledger: Ledger, til
     (mark,) = ledger.ingest([till.batch(till.open(), till.top_up("ann", 100))]).watermarks
     assert (mark.standing, mark.upto_seq) == (Standing.DRAIN_ONLY, 2)
     assert fold_of(town.database, "ann").principal == 100
+
+
+def test_a_fork_does_not_end_a_revocation(town: Town, ledger: Ledger, till: Till) -> None:
+    ledger.ingest([till.batch(till.open())])
+    here = till.head
+    ledger.ingest([till.batch(till.top_up("ann", 100))])
+    with town.database.write() as connection:
+        fleet.set_standing(connection, "t-0001", Standing.DRAIN_ONLY)
+    till.head = here
+    (mark,) = ledger.ingest([till.batch(till.top_up("ann", 200))]).watermarks
+    assert mark.standing is Standing.DRAIN_ONLY
+    with pytest.raises(TerminalRevoked):
+        town.add_till("t-0001", epoch=2)
 
 
 def test_what_is_kept_apart_is_named_in_every_watermark(
