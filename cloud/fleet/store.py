@@ -68,6 +68,17 @@ def terminal(connection: Connection, terminal: str) -> Terminal:
     return _terminal(row)
 
 
+def at_epoch(connection: Connection, terminal: Terminal, epoch: int) -> Terminal:
+    """``terminal`` with what the ledger has of ``epoch``; as it is when that was not granted."""
+    if epoch in (0, terminal.epoch):
+        return terminal
+    figures = (epochs.c.epoch, epochs.c.upto_seq, epochs.c.head_hash, epochs.c.quarantined)
+    row = connection.execute(
+        select(*figures).where(epochs.c.terminal == terminal.terminal, epochs.c.epoch == epoch)
+    ).one_or_none()
+    return terminal if row is None else terminal._replace(**row._mapping)  # noqa: SLF001
+
+
 def all_terminals(connection: Connection) -> list[Terminal]:
     """Every terminal in the order of ids."""
     return [_terminal(row) for row in connection.execute(_terminals())]

@@ -219,8 +219,11 @@ class Station:
         """Tell terminals of changed members: at once when it is quiet, now and then when not."""
         now_s = self._clocks.mono_s()
         if self._feed_due and (self._queue.empty() or now_s - self._fed_s >= FEED_EVERY_S):
-            self._until_stored(self._teller.tell_members)
-            self._feed_due, self._fed_s = False, now_s
+            self._until_stored(self._tell_members)
+            self._fed_s = now_s
+
+    def _tell_members(self) -> None:
+        self._feed_due = not self._teller.tell_members()
 
     def _until_stored(self, work: _Job) -> None:
         """Do ``work``, again and again while the database is away."""

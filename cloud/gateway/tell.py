@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
@@ -16,7 +16,7 @@ from cloud.rules.model import Release
 from cloud.storage.engine import Database
 from protocol import member_list, shadow, watermark
 from protocol.member_list import MemberList
-from protocol.shadow import Reported
+from protocol.shadow import ARMED_MAX, Reported
 from protocol.signing import SigningKey
 from protocol.topics import RETAINED, Address, Down, address, down_topic
 from protocol.watermark import Watermark
@@ -28,8 +28,15 @@ class Publisher(Protocol):
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> bool: ...
 
 
+class _Has(NamedTuple):
+    """What a terminal reported: how far it has the list, and whose epoch's records it sends."""
+
+    list_version: int
+    epoch: int  # 0 = the newest
+
+
 class Teller:
-    """One thread. ``_listed`` is how far each terminal that reported has the member list."""
+    """One thread. ``_listed`` is what each terminal that reported has."""
 
     def __init__(
         self,
@@ -41,13 +48,15 @@ class Teller:
     ) -> None:
         self._database, self._line, self._key = database, line, key
         self._tenant, self._wall_ms = tenant, wall_ms
-        self._listed: dict[str, int] = {}
+        self._listed: dict[str, _Has] = {}
         self._places: dict[str, Address] = {}
 
     def tell_everybody(self) -> None:
         """Say all that is retained again: the broker may have lost it."""
         with self._database.read() as connection:
-            terminals = fleet.all_terminals(connection)
+            terminals = [
+                _at_its_epoch(connection, each) for each in fleet.all_terminals(connection)
+            ]
             newest = _newest(connection)
         for terminal in terminals:
             self._tell_retained(terminal, newest)
@@ -55,7 +64,7 @@ class Teller:
     def tell_all_of(self, terminal: str) -> None:
         """Say all that is retained for one terminal."""
         with self._database.read() as connection:
-            found = fleet.terminal(connection, terminal)
+            found = _at_its_epoch(connection, fleet.terminal(connection, terminal))
             newest = _newest(connection)
         self._tell_retained(found, newest)
 
@@ -72,7 +81,11 @@ class Teller:
         """Say how far the ledger has a terminal's records."""
         at = self._places.get(mark.terminal) or self._place_of(mark.terminal)
         if at is not None:
-            self._say(at, Down.ACK, watermark.issue(mark, self._key))
+            has = self._listed.get(mark.terminal)
+            # What stays with the broker is of the epoch that the terminal is at.
+            other = has is not None and has.epoch not in (0, mark.epoch)
+            data = watermark.issue(mark, self._key)
+            self._say(at, Down.ACK, data, retain=False if other else None)
 
     def tell_command(self, terminal: str, data: bytes) -> None:
         """Carry a signed command."""
@@ -81,39 +94,39 @@ class Teller:
             self._say(at, Down.CMD, data)
 
     def heard(self, at: Address, reported: Reported) -> None:
-        """Note what a terminal has, and say the bundles that it lacks."""
-        self._listed[at.terminal] = reported.list_version
+        """Note what a terminal has, and say what it lacks: bundles, the mark of its epoch."""
+        before = self._listed.get(at.terminal)
+        self._listed[at.terminal] = _Has(reported.list_version, reported.epoch)
         have = {reported.bundle_version, *reported.armed_versions}
+        now_ms = self._wall_ms()
         with self._database.read() as connection:
-            now = rules.in_force(connection, self._wall_ms())
-            newest = _newest(connection)
-        if newest is None:
-            return
-        # What is in force comes first; only the newest stays with the broker.
-        lacks_now = now is not None and now.number not in have
-        if now is not None and lacks_now and reported.bundle_version < now.number < newest.number:
-            self._say(at, Down.BUNDLE, now.data, retain=False)
-        if newest.number not in have:
-            self._say(at, Down.BUNDLE, newest.data)
+            newest = rules.newest_number(connection)
+            waiting = rules.in_force_from(connection, reported.bundle_version, now_ms, ARMED_MAX)
+            at_epoch = None
+            if before is not None and before.epoch != reported.epoch:
+                at_epoch = _at_epoch(connection, at.terminal, reported.epoch)
+        for release in waiting:
+            if release.number not in have:  # only the newest stays with the broker
+                self._say(at, Down.BUNDLE, release.data, retain=release.number == newest)
+        if at_epoch is not None:
+            self._tell_mark(at_epoch)
 
-    def tell_members(self) -> None:
-        """Say to each terminal that reported what changed since it last heard."""
-        for name in list(self._listed):
-            self._tell_members_to(name)
+    def tell_members(self) -> bool:
+        """Say to each terminal that reported what changed; False when the line took not all."""
+        return all(self._tell_members_to(name) for name in list(self._listed))
 
-    def _tell_members_to(self, name: str) -> None:
+    def _tell_members_to(self, name: str) -> bool:
         complete = False
         while not complete:
+            has = self._listed[name]
             with self._database.read() as connection:
-                try:
-                    terminal = fleet.terminal(connection, name)
-                except UnknownTerminal:
+                terminal = _at_epoch(connection, name, has.epoch)
+                if terminal is None:
                     del self._listed[name]
-                    return
-                base = self._listed[name]
-                changes = members.changes(connection, base)
-            if changes.base == base == changes.list_version:
-                return
+                    return True
+                changes = members.changes(connection, has.list_version)
+            if changes.base == has.list_version == changes.list_version:
+                return True
             news = MemberList(
                 terminal=name,
                 base=changes.base,
@@ -122,14 +135,23 @@ class Teller:
                 upto_seq=terminal.upto_seq,
                 members=changes.members,
                 complete=changes.complete,
+                server_ms=self._wall_ms(),
             )
             if not self._say(self._at(terminal), Down.MEMBERS, member_list.issue(news, self._key)):
-                return
-            self._listed[name] = changes.list_version
+                return False
+            self._listed[name] = has._replace(list_version=changes.list_version)
             complete = changes.complete
+        return True
 
     def _tell_retained(self, terminal: Terminal, newest: Release | None) -> None:
         at = self._at(terminal)
+        self._tell_mark(terminal)
+        desired = desired_of(terminal, 0 if newest is None else newest.number)
+        self._say(at, Down.DESIRED, shadow.issue(desired, self._key))
+        if newest is not None:
+            self._say(at, Down.BUNDLE, newest.data)
+
+    def _tell_mark(self, terminal: Terminal) -> None:
         mark = Watermark(
             terminal=terminal.terminal,
             epoch=terminal.epoch,
@@ -138,11 +160,7 @@ class Teller:
             server_ms=self._wall_ms(),
             standing=terminal.standing,
         )
-        self._say(at, Down.ACK, watermark.issue(mark, self._key))
-        desired = desired_of(terminal, 0 if newest is None else newest.number)
-        self._say(at, Down.DESIRED, shadow.issue(desired, self._key))
-        if newest is not None:
-            self._say(at, Down.BUNDLE, newest.data)
+        self._say(self._at(terminal), Down.ACK, watermark.issue(mark, self._key))
 
     def _say(self, at: Address, leaf: Down, payload: bytes, *, retain: bool | None = None) -> bool:
         keep = leaf in RETAINED if retain is None else retain
@@ -161,6 +179,20 @@ class Teller:
                 return None
 
 
+def _at_its_epoch(connection: Connection, terminal: Terminal) -> Terminal:
+    """The terminal with the figures of the epoch that it last reported."""
+    reported = terminal.reported
+    return fleet.at_epoch(connection, terminal, 0 if reported is None else reported.epoch)
+
+
+def _at_epoch(connection: Connection, terminal: str, epoch: int) -> Terminal | None:
+    """The terminal with the figures of ``epoch``, or of the newest; None when there is none."""
+    try:
+        return fleet.at_epoch(connection, fleet.terminal(connection, terminal), epoch)
+    except UnknownTerminal:
+        return None
+
+
 def _newest(connection: Connection) -> Release | None:
-    releases: Iterable[Release] = rules.all_bundles(connection)
-    return next(iter(releases), None)
+    number = rules.newest_number(connection)
+    return rules.bundle(connection, number) if number else None

@@ -54,5 +54,21 @@ def in_force(connection: Connection, now_ms: int) -> Release | None:
     return None if row is None else _release(row)
 
 
+def in_force_from(connection: Connection, least: int, now_ms: int, limit: int) -> list[Release]:
+    """Bundles that are in force from ``now_ms`` on, in their order, none below ``least``."""
+    now = (
+        select(func.coalesce(func.max(bundles.c.number), 0))
+        .where(bundles.c.activate_ms <= now_ms)
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(bundles)
+        .where(bundles.c.number >= now, bundles.c.number >= least)
+        .order_by(bundles.c.number)
+        .limit(limit)
+    )
+    return [_release(row) for row in rows]
+
+
 def _release(row: Row[tuple[object, ...]]) -> Release:
     return Release(**row._mapping)  # noqa: SLF001  (SQLAlchemy's public name of a row's mapping)
