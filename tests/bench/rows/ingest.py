@@ -21,6 +21,7 @@ from cloud.storage.migration import migrate
 from cloud.storage.schema import cards, members, states
 from cloud.storage.states import COLUMNS, columns_of
 from cloud.storage.unit_of_work import unit_of_work
+from cloud.wiring import calm_collector
 from protocol.membership.state import EMPTY
 from tests.bench.row import Bench, Progress, Row, Unavailable, median, seconds
 from tests.cloud.town import CURRENCY, MORNING_MS, Till, Town, build_town, issued_card
@@ -54,6 +55,7 @@ def _on(
     tills = _town(database)
     _town(floor)
     ledger = Ledger(database, CURRENCY, lambda: MORNING_MS)
+    calm_collector()  # as the cloud does when it serves
     rates, floors = list[float](), list[float]()
     for number in range(ROUNDS + 1):
         batches = _batches(tills, Random(number))
