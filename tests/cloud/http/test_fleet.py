@@ -57,7 +57,7 @@ def test_an_enrolled_terminal_can_write_its_first_records(front: Front, api: Api
         ({"public_key": "zz"}, 422, "bad_field"),
         ({"public_key": 7}, 422, "bad_field"),
         ({"algorithm": "-8"}, 422, "bad_field"),
-        ({"algorithm": -999}, 422, "malformed"),
+        ({"algorithm": -999}, 422, "bad_field"),
         ({"terminal": "T 1"}, 422, "bad_field"),
         ({"site": "a/b"}, 422, "bad_field"),
         ({"publickey": "00"}, 422, "unknown_field"),
