@@ -147,8 +147,8 @@ class Agent:
 
     def cancel(self, order_id: str) -> Answer | None:
         """See edge.counter.Desk."""
+        self._feed(tap_flow.Cancelled(order_id))
         with self._refusing():
-            self._feed(tap_flow.Cancelled(order_id))
             return self.counter.known(order_id) or self._books.recorded(order_id)
 
     def recorded(self, order_id: str) -> Answer | None:

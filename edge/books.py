@@ -14,12 +14,14 @@ from msgspec import structs
 from edge.bundles import Bundles
 from edge.cache import Cache
 from edge.clock import Clock
-from edge.decide import Facts, InForce, Tap, answer_of, decide
+from edge.decide import Decision, Facts, InForce, Tap, answer_of, decide, unrecordable
 from edge.draft import Draft, Stamp, record_behind
 from edge.journal import Journal
 from edge.order import Answer, OrderKind
 from edge.pending import Pending, Place, state_after, state_behind
 from edge.tap_flow import Book
+from protocol.chain import Head
+from protocol.errors import ProtocolError
 from protocol.identifiers import uuid7
 from protocol.member_list import Snapshot
 from protocol.membership.state import State
@@ -57,7 +59,7 @@ class Books:
         self._clock, self._terminal, self._random = clock, terminal, random
         self.bundles = Bundles()
         self._announced: int | None = None
-        self._booking: Book | None = None
+        self._booking: Head | None = None  # what the tap that is being booked stands on
         self.pending = Pending()
         self._states: dict[str, State] = {}
         self.reload()
@@ -92,23 +94,18 @@ class Books:
         ``stages_ms`` has ``decide`` and ``record``.
         """
         begun = self._clock.mono_s()
-        self._booking = tap
         moment = self._clock.moment()
         facts = self._facts(tap, situation, moment)
         decision = decide(Tap(tap.order, tap.card, tap.refusal), facts)
         decided = self._clock.mono_s()
-        record = self._next(decision.draft, moment)
-        state = decision.state and state_behind(decision.state, record, facts.target)
-        answer = answer_of(record, state, facts.target)
-        self.journal.append(record, _encode(answer))
-        self.pending.add(record, facts.target)
-        if facts.snapshot is not None and state is not None:
-            self._keep(facts.snapshot.member, state)
+        try:
+            answer, record = self._booked(decision, facts, moment)
+        except ProtocolError as error:
+            answer, record = self._booked(unrecordable(decision, error), facts, moment)
         stages = {
             "decide": _ms(decided - begun),
             "record": _ms(self._clock.mono_s() - decided),
         }
-        self._booking = None
         return structs.replace(answer, stages_ms=stages), record
 
     def reopen(self) -> Answer | None:
@@ -117,16 +114,14 @@ class Books:
         Returns the answer of the tap that was refused, if its record is there after all: what is
         on disk has happened.
         """
-        before, tap = self.journal.head, self._booking
         self.cache.reopen()
         self.journal.reopen()
         self.reload()
         self.open_epoch()
+        is_booked = self._booking not in (None, self.journal.head)
+        newest = self.journal.newest() if is_booked else None
         self._booking = None
-        newest = self.journal.newest() if self.journal.head != before else None
-        if tap is None or newest is None or newest.answer is None:
-            return None
-        return _decode(newest.answer)
+        return _decode(newest.answer) if newest and newest.answer else None
 
     def recorded(self, order: str) -> Answer | None:
         """Return the answer that was given to an order, None when it was never booked."""
@@ -195,6 +190,19 @@ class Books:
             target=self._target(refers_to),
             voided=is_void and any(each.refers_to == refers_to for each in self.journal.voids()),
         )
+
+    def _booked(self, decision: Decision, facts: Facts, moment: Moment) -> tuple[Answer, Record]:
+        """Write what was decided; ProtocolError when it cannot be a record."""
+        record = self._next(decision.draft, moment)
+        state = decision.state and state_behind(decision.state, record, facts.target)
+        answer = answer_of(record, state, facts.target)
+        self._booking = self.journal.head
+        self.journal.append(record, _encode(answer))
+        self._booking = None
+        self.pending.add(record, facts.target)
+        if facts.snapshot is not None and state is not None:
+            self._keep(facts.snapshot.member, state)
+        return answer, record
 
     def _snapshot(self, reference: bytes) -> Snapshot | None:
         """Return the member of a card with our own records on top."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from edge.draft import Draft
 from edge.order import Answer, AnswerState, Order, OrderKind
-from protocol.errors import ProtocolError
+from protocol.errors import ProtocolError, TooLarge
 from protocol.member_list import CardState, Snapshot
 from protocol.membership.event import STORED_VALUE
 from protocol.membership.state import State
@@ -88,6 +88,26 @@ def decide(tap: Tap, facts: Facts) -> Decision:
         return Decision(_approved(tap, facts, draft, state), state)
     except _Declined as reason:
         return Decision(draft._replace(reason=str(reason)), state)
+
+
+def unrecordable(decision: Decision, error: ProtocolError) -> Decision:
+    """Return the decline of a tap whose record cannot be written because of ``error``.
+
+    It keeps of the card only what names it: anything else may be what could not be written.
+    """
+    draft = decision.draft
+    card = draft.card and Card(draft.card.reference, draft.card.family, draft.card.assurance)
+    declined = Draft(
+        Kind.DECLINE,
+        card=card,
+        tier=draft.tier,
+        bundle=draft.bundle,
+        list_version=draft.list_version,
+        mode=draft.mode,
+        order=draft.order,
+        reason="sale_too_large" if isinstance(error, TooLarge) else "unrecordable",
+    )
+    return decision._replace(draft=declined)
 
 
 def _approved(tap: Tap, facts: Facts, draft: Draft, state: State | None) -> Draft:

@@ -35,13 +35,17 @@ class Phase(StrEnum):
 
 
 class State(NamedTuple):
-    """``ends_ms``: when the phase ends by itself, None for never. ``problem``: an error code."""
+    """``ends_ms``: when the phase ends by itself, None for never. ``problem``: an error code.
+
+    ``order_ends_ms``: when the order does, whatever the disk does meanwhile.
+    """
 
     phase: Phase = Phase.ATTRACT
     order: Order | None = None
     answer: Answer | None = None
     problem: str = ""
     ends_ms: int | None = None
+    order_ends_ms: int | None = None
 
 
 class Placed(NamedTuple):
@@ -116,7 +120,11 @@ _IDLE = State()
 
 
 def _hold(_state: State, event: Placed, now_ms: int) -> Step:
-    return State(Phase.WAITING_CARD, event.order, ends_ms=now_ms + ORDER_WAITS_MS), ()
+    return _waiting(event.order, now_ms + ORDER_WAITS_MS), ()
+
+
+def _waiting(order: Order, ends_ms: int) -> State:
+    return State(Phase.WAITING_CARD, order, ends_ms=ends_ms, order_ends_ms=ends_ms)
 
 
 def _hold_longer(state: State, event: Placed, now_ms: int) -> Step:
@@ -139,7 +147,8 @@ def _turn_away(_state: State, _event: Placed, _now_ms: int) -> Step:
 
 def _book(state: State, event: CardSeen, _now_ms: int) -> Step:
     order = state.order
-    return State(Phase.WORKING, order), (Book(order, event.card, event.refusal),)
+    working = State(Phase.WORKING, order, order_ends_ms=state.order_ends_ms)
+    return working, (Book(order, event.card, event.refusal),)
 
 
 def _cancel(state: State, event: Cancelled, _now_ms: int) -> Step:
@@ -160,15 +169,29 @@ def _show(_state: State, event: Written, now_ms: int) -> Step:
 
 
 def _refuse(state: State, _event: Refused, now_ms: int) -> Step:
-    return State(Phase.CANNOT_ACCEPT, state.order, ends_ms=now_ms + REOPEN_MS), ()
+    return State(
+        Phase.CANNOT_ACCEPT,
+        state.order,
+        ends_ms=now_ms + REOPEN_MS,
+        order_ends_ms=state.order_ends_ms,
+    ), ()
+
+
+def _cancel_later(state: State, event: Cancelled, now_ms: int) -> Step:
+    """End the order once the journal was asked: it may have been booked after all."""
+    if state.order is None or state.order.id != event.order_id:
+        return state, ()
+    return state._replace(order_ends_ms=now_ms), ()
 
 
 def _resume(state: State, event: Reopened, now_ms: int) -> Step:
     if event.answer is not None:
         return _show(state, Written(event.answer), now_ms)
-    if state.order is not None:
-        return _hold(state, Placed(state.order), now_ms)
-    return _IDLE, ()
+    if state.order is None or state.order_ends_ms is None:
+        return _IDLE, ()
+    if now_ms >= state.order_ends_ms:
+        return _IDLE, (Settle(_without_record(state.order, "timed_out")),)
+    return _waiting(state.order, state.order_ends_ms), ()
 
 
 def _end_order(state: State, _event: Ticked, now_ms: int) -> Step:
@@ -218,6 +241,7 @@ TABLE: dict[tuple[Phase, type], _Handler] = {
     (Phase.RESULT, Refused): _refuse,
     (Phase.RESULT, Ticked): _end_showing,
     (Phase.CANNOT_ACCEPT, Placed): _turn_away,
+    (Phase.CANNOT_ACCEPT, Cancelled): _cancel_later,
     (Phase.CANNOT_ACCEPT, Reopened): _resume,
     (Phase.CANNOT_ACCEPT, Ticked): _try_again,
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from edge.books import Books, Situation
+from edge.errors import JournalRefused
 from edge.order import AnswerState, Item, Order, sale, top_up, void
 from edge.tap_flow import Book
 from protocol.chain import extend
@@ -16,9 +17,13 @@ from protocol.grant import opening_head
 from protocol.member_list import CardEntry, CardState, Snapshot
 from protocol.membership.state import State
 from protocol.record import CardClass, Kind, Mode, Record, read
+from protocol.rules import bundle
+from protocol.rules.bundle import Bundle, Product, Published, Rule
 from tests.edge.world import (
+    AT,
     BUN,
     COFFEE,
+    RULES_KEY,
     START_MS,
     Time,
     card,
@@ -322,3 +327,69 @@ def test_a_tap_is_one_record(books: Books, make: Callable[[], Book]) -> None:
     before = books.journal.head.seq
     books.book(make(), ONLINE)
     assert books.journal.head.seq == before + 1
+
+
+def _wordy(rules: int = 4) -> Published:
+    """A bundle whose fullest basket is larger than a record may be."""
+    names = [f"product-with-a-long-stock-number-{number:04}" for number in range(50)]
+    return bundle.issue(
+        Bundle(
+            tenant=AT.tenant,
+            number=2,
+            activate_ms=0,
+            currency="CNY",
+            products=tuple(Product(name, 100, "商品", "Product") for name in names),
+            rules=tuple(
+                Rule(
+                    f"a-rule-that-says-what-it-does-{number}", "percent_off", {"basis_points": 100}
+                )
+                for number in range(rules)
+            ),
+        ),
+        RULES_KEY,
+    )
+
+
+def test_a_sale_that_no_record_can_hold_is_declined_and_the_next_goes_on(books: Books) -> None:
+    books.arm(wordy := _wordy())
+    items = tuple(Item(product.sku, 1) for product in wordy.bundle.products)
+    assert _declined(books, tap(sale("o1", items)), ONLINE) == "sale_too_large"
+    assert books.recorded("o1") is not None
+    assert books.book(tap(sale("o2", items[:1])), ONLINE)[0].state is AnswerState.APPROVED
+    assert books.reopen() is None, "nothing of it is left behind"
+
+
+def test_a_card_that_says_what_cannot_be_written_is_declined(books: Books) -> None:
+    odd = structs.replace(card(), proof=bytes(300))
+    answer, record = books.book(Book(coffee("o1"), odd, ""), ONLINE)
+    assert (answer.code, record.card) == ("unrecordable", card())
+
+
+def test_a_record_that_reached_the_disk_has_happened_however_often_it_is_asked(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes the record, reports an error, and fails again while it is read."""
+    books.switch_bundle()
+    run = books.journal._run  # noqa: SLF001 - where the disk would say no
+
+    def fail_after(start: str) -> None:
+        def failing(statement: str, values: Sequence[object]) -> list[object]:
+            rows = run(statement, values)
+            if statement.startswith(start):
+                monkeypatch.undo()
+                books.journal.close()
+                raise JournalRefused("the disk said so")
+            return rows
+
+        monkeypatch.setattr(books.journal, "_run", failing)
+
+    fail_after("INSERT INTO records")
+    with pytest.raises(JournalRefused):
+        books.book(tap(coffee("o1")), ONLINE)
+    fail_after("SELECT id, data")
+    with pytest.raises(JournalRefused):
+        books.reopen()
+    answer = books.reopen()
+    assert answer is not None
+    assert (answer.order, answer.state) == ("o1", AnswerState.APPROVED)
+    assert books.reopen() is None

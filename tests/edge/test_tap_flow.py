@@ -37,10 +37,10 @@ NOW = 1_000
 ORDER, OTHER = coffee("o1"), coffee("o2")
 APPROVED = Answer(order="o1", state=AnswerState.APPROVED, tid="ab")
 ATTRACT = State()
-WAITING = State(Phase.WAITING_CARD, ORDER, ends_ms=NOW + 5)
-WORKING = State(Phase.WORKING, ORDER)
+WAITING = State(Phase.WAITING_CARD, ORDER, ends_ms=NOW + 5, order_ends_ms=NOW + 5)
+WORKING = State(Phase.WORKING, ORDER, order_ends_ms=NOW + 5)
 RESULT = State(Phase.RESULT, None, APPROVED, ends_ms=NOW + 5)
-REFUSING = State(Phase.CANNOT_ACCEPT, ORDER, ends_ms=NOW + 5)
+REFUSING = State(Phase.CANNOT_ACCEPT, ORDER, ends_ms=NOW + 5, order_ends_ms=NOW + 5)
 EVENTS: dict[type, Event] = {
     Placed: Placed(OTHER),
     Cancelled: Cancelled("o1"),
@@ -54,14 +54,15 @@ EVENTS: dict[type, Event] = {
 
 
 def held(order: Order) -> State:
-    return State(Phase.WAITING_CARD, order, ends_ms=NOW + ORDER_WAITS_MS)
+    ends_ms = NOW + ORDER_WAITS_MS
+    return State(Phase.WAITING_CARD, order, ends_ms=ends_ms, order_ends_ms=ends_ms)
 
 
 def result(answer: Answer) -> State:
     return State(Phase.RESULT, None, answer, ends_ms=NOW + RESULT_MS)
 
 
-REFUSED_NOW = State(Phase.CANNOT_ACCEPT, ORDER, ends_ms=NOW + REOPEN_MS)
+REFUSED_NOW = State(Phase.CANNOT_ACCEPT, ORDER, ends_ms=NOW + REOPEN_MS, order_ends_ms=NOW + 5)
 TROUBLED = State(problem="card_gone", ends_ms=NOW + RESULT_MS)
 EXPECTED = {
     (Phase.ATTRACT, Placed): (held(OTHER), ()),
@@ -84,7 +85,8 @@ EXPECTED = {
     (Phase.RESULT, Trouble): (TROUBLED, ()),
     (Phase.RESULT, Refused): (State(Phase.CANNOT_ACCEPT, ends_ms=NOW + REOPEN_MS), ()),
     (Phase.CANNOT_ACCEPT, Placed): CannotAccept,
-    (Phase.CANNOT_ACCEPT, Reopened): (held(ORDER), ()),
+    (Phase.CANNOT_ACCEPT, Cancelled): (REFUSING._replace(order_ends_ms=NOW), ()),
+    (Phase.CANNOT_ACCEPT, Reopened): (WAITING, ()),
 }
 
 
@@ -135,6 +137,15 @@ def test_another_order_is_not_cancelled() -> None:
 
 def test_whoever_asks_meanwhile_does_not_put_the_next_attempt_off() -> None:
     assert step(REFUSING, Refused(), NOW) == (REFUSING, ())
+
+
+@pytest.mark.parametrize("event", [None, Cancelled("o1")])
+def test_an_order_does_not_outlive_its_time_on_a_disk_that_refuses(event: Event | None) -> None:
+    """The next person's card must not pay for it, however long the disk was full."""
+    state, _ = step(REFUSING, event, NOW) if event else (REFUSING, ())
+    end = NOW if event else NOW + 3 * 3_600_000
+    ended = Settle(Answer(order="o1", state=AnswerState.CANCELLED, code="timed_out"))
+    assert step(state, Reopened(None), end) == (ATTRACT, (ended,))
 
 
 def test_a_refused_record_that_is_on_disk_has_happened() -> None:
