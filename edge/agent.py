@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,8 +32,8 @@ from edge.tap_flow import Book, CardSeen, Reopen, Settle
 from protocol.record import Card
 from protocol.topics import Down
 
-# Work that may wait: a flood of messages holds the line's thread up, and not the memory.
-QUEUE_MAX = 1024
+# Messages that may wait: a flood of them holds the line's thread up, and not the memory.
+MESSAGES_MAX = 1024
 # How long the loop sleeps at most: a reader that came back is on the screen after this.
 IDLE_S = 0.5
 # Between two looks for records that are old enough to be deleted.
@@ -64,7 +65,8 @@ class Agent:
         self._clock, self._books, self._relay = parts.clock, parts.books, parts.relay
         self._commands, self._inbox, self._board = parts.commands, parts.inbox, parts.board
         self._notifier = parts.notifier
-        self._queue: queue.Queue[Callable[[], None]] = queue.Queue(QUEUE_MAX)
+        self._queue: queue.Queue[Callable[[], None]] = queue.Queue()
+        self._room = threading.BoundedSemaphore(MESSAGES_MAX)
         self._tap = tap_flow.State()
         self._online = False
         self._stopping = False
@@ -74,7 +76,10 @@ class Agent:
         self._refresh()
 
     def post(self, work: Callable[[], None]) -> None:
-        """Have ``work`` done on the agent's thread; waits while too much else does."""
+        """Have ``work`` done on the agent's thread; never waits, as who asks may hold a lock.
+
+        The reader, the tills and our own messages bound how much there is; see on_message.
+        """
         self._queue.put(work)
 
     def stop(self) -> None:
@@ -135,8 +140,9 @@ class Agent:
         self.post(lambda: self._relay.feed(sync_flow.Delivered(number)))
 
     def on_message(self, leaf: Down, payload: bytes) -> None:
-        """The cloud said something."""
-        self.post(lambda: self._inbox.receive(leaf, payload))
+        """The cloud said something; waits while too much of it waits."""
+        self._room.acquire()
+        self.post(lambda: self._receive(leaf, payload))
 
     # What the counter asks for: edge.counter.Desk, on the agent's thread.
 
@@ -157,6 +163,10 @@ class Agent:
             return self._books.recorded(order_id)
 
     # The rest is on the agent's thread.
+
+    def _receive(self, leaf: Down, payload: bytes) -> None:
+        self._room.release()
+        self._inbox.receive(leaf, payload)
 
     def _hold(self, order: Order) -> Answer:
         in_force = self._books.in_force()
@@ -225,7 +235,8 @@ class Agent:
         return ()
 
     def _book(self, tap: Book) -> tap_flow.Event:
-        answer, record = self._books.book(tap, Situation(self._online, self._board.refusal()))
+        online = self._online and self._relay.is_heard()
+        answer, record = self._books.book(tap, Situation(online, self._board.refusal()))
         identify_s, tap_s = self._identified_s - self._sensed_s, self._clock.mono_s()
         stages = {
             "identify": _ms(identify_s),

@@ -18,6 +18,10 @@ from protocol import batch
 from protocol.topics import Up
 from protocol.watermark import Standing, Watermark
 
+# A record that the ledger has not acknowledged for so long was sent twice: whatever the broker
+# says, nobody who decides hears this terminal, and the limits of an offline one must hold.
+UNHEARD_MS = 2 * sync_flow.RESEND_MS
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +39,11 @@ class Relay:
     def queue(self) -> int:
         """How many records the ledger does not have yet."""
         return self.state.head - self.state.acked
+
+    def is_heard(self) -> bool:
+        """Whether the ledger, not just the broker, takes what this terminal books."""
+        oldest_ms = self._books.journal.oldest_waiting_ms()
+        return not oldest_ms or self._clock.wall_ms() - oldest_ms < UNHEARD_MS
 
     def feed(self, event: Event) -> None:
         """Take an event of the line or of time, and do what follows."""

@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from drivers.errors import CardForged, CardGone, CardUnknown, ReaderLost
+from edge.agent import MESSAGES_MAX
 from edge.errors import BadOrder, CannotAccept, OrderBusy, OrderUnknown
 from edge.order import Answer, AnswerState, Item, sale, top_up, void
+from edge.relay import UNHEARD_MS
 from edge.tap_flow import ORDER_WAITS_MS, RESULT_MS, Phase
 from protocol.errors import BadAmount, UnknownProduct
 from protocol.record import Kind
+from protocol.topics import Down
 from tests.edge.world import (
+    SOON_S,
     START_MS,
     Assembly,
     Time,
@@ -292,3 +296,40 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_room(small_disk: Path) ->
     booked = [record.order for record in again.journal.since(0, 0) if record.order]
     assert booked == [f"o{number}" for number in range(answered + 1)]
     close(again)
+
+
+def test_a_flood_of_messages_waits_and_never_holds_up_who_has_a_lock(
+    tmp_path: Path, time_: Time
+) -> None:
+    """The line's library tells of a delivery while it holds what publishing needs."""
+    books = stocked_books(tmp_path, time_.clock)
+    agent = assemble(books, time_.clock).agent
+
+    def flood() -> None:
+        for _ in range(MESSAGES_MAX + 1):
+            agent.on_message(Down.DESIRED, b"")
+
+    flooding = threading.Thread(target=flood, daemon=True)
+    flooding.start()
+    wait_until(lambda: agent._queue.qsize() == MESSAGES_MAX, "the flood")  # noqa: SLF001
+    telling = threading.Thread(target=agent.on_delivered, args=(1,), daemon=True)
+    telling.start()
+    telling.join(SOON_S)
+    assert not telling.is_alive()
+    assert flooding.is_alive(), "the last one waits for room"
+    with running(agent):
+        flooding.join(SOON_S)
+        assert not flooding.is_alive()
+    close(books)
+
+
+def test_a_broker_without_a_ledger_is_no_line(terminal: Assembly, time_: Time) -> None:
+    """Nobody acknowledges: what a card may spend is bounded as if the line were down."""
+    counter, seen = terminal.agent.counter, []
+    terminal.agent.on_line_up("s")
+    for number in range(2):
+        counter.place(coffee(f"o{number}"))
+        present(terminal)
+        seen.append(counter.answer(f"o{number}", 10).offline)
+        time_.passes(UNHEARD_MS)
+    assert seen == [False, True]
