@@ -26,6 +26,7 @@ RETRY_MS = 1_000
 
 HISTORY_DIFFERS = "history_differs"
 FORKED = "forked"
+LEDGER_WENT_BACK = "ledger_went_back"
 
 
 class Phase(StrEnum):
@@ -49,6 +50,7 @@ class State(NamedTuple):
     """``head`` is the newest seq of the journal, ``acked`` the newest that the ledger has.
 
     ``next`` is the first that is not in flight. ``asked``: a Send is being carried out.
+    ``heard_ms`` is the cloud's clock in the newest watermark that was taken.
     """
 
     epoch: int
@@ -63,6 +65,7 @@ class State(NamedTuple):
     went_back_ms: int | None = None
     standing: Standing = Standing.ACTIVE
     alarm: str = ""
+    heard_ms: int = 0
 
 
 class LineUp(NamedTuple):
@@ -140,11 +143,14 @@ Action = Send | Acknowledge | Alarm
 Step = tuple[State, tuple[Action, ...]]
 
 
-def start(epoch: int, head: int, acked: int, standing: Standing = Standing.ACTIVE) -> State:
+def start(
+    epoch: int, head: int, acked: int, standing: Standing = Standing.ACTIVE, heard_ms: int = 0
+) -> State:
     """Return the state of a terminal that has just started, from what its journal holds."""
     halted = standing is Standing.FORKED
     phase, alarm = (Phase.HALTED, FORKED) if halted else (Phase.LINE_DOWN, "")
-    return State(epoch, head, acked, acked + 1, phase, standing=standing, alarm=alarm)
+    state = State(epoch, head, acked, acked + 1, phase, heard_ms=heard_ms)
+    return state._replace(standing=standing, alarm=alarm)
 
 
 def wake_ms(state: State) -> int | None:
@@ -206,9 +212,15 @@ def _delivered(state: State, event: Delivered, now_ms: int) -> Step:
 
 
 def _receipt(state: State, event: Receipt, now_ms: int) -> Step:
-    """Take or leave a watermark; one that fits ends a halt, because only a live line brings it."""
+    """Take or leave a watermark; one that fits ends a halt, because only a live line brings it.
+
+    One that is older than what was taken is a repeat, and would lift a revocation. A newer one
+    that goes back tells of a ledger that lost records: we still have them.
+    """
     mark = event.watermark
-    if mark.epoch != state.epoch or mark.upto_seq < state.acked:
+    went_back = mark.upto_seq < state.acked
+    repeated = mark.server_ms <= state.heard_ms if went_back else mark.server_ms < state.heard_ms
+    if mark.epoch != state.epoch or repeated:
         return state, ()
     if event.own_hash != mark.head_hash:
         return _halt(state, HISTORY_DIFFERS)
@@ -217,11 +229,15 @@ def _receipt(state: State, event: Receipt, now_ms: int) -> Step:
 
 def _received(state: State, mark: Watermark, now_ms: int) -> Step:
     """Take a watermark that fits our history."""
-    moved = mark.upto_seq > state.acked
+    moved = mark.upto_seq != state.acked
     news = moved or mark.standing is not state.standing
     actions: tuple[Action, ...] = (Acknowledge(mark),) if news else ()
+    if mark.upto_seq < state.acked:
+        actions = (*actions, Alarm(LEDGER_WENT_BACK))
+        state = state._replace(flight=(), next=mark.upto_seq + 1, went_back_ms=now_ms)
     phase = Phase.LINE_UP if state.phase is Phase.HALTED else state.phase
     state = state._replace(acked=mark.upto_seq, standing=mark.standing, phase=phase)
+    state = state._replace(heard_ms=mark.server_ms)
     if mark.standing is Standing.FORKED:
         halted, alarms = _halt(state, FORKED)
         return halted, (*actions, *alarms)

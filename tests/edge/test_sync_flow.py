@@ -12,6 +12,7 @@ from edge.sync_flow import (
     FORKED,
     GO_BACK_PAUSE_MS,
     HISTORY_DIFFERS,
+    LEDGER_WENT_BACK,
     RESEND_MOST_MS,
     RESEND_MS,
     RETRY_MS,
@@ -59,7 +60,7 @@ def receipt(upto: int, **fields: object) -> Receipt:
     return Receipt(mark(upto, **fields), hash_of(upto))
 
 
-DOWN = start(1, head=30, acked=5)
+DOWN = start(1, head=30, acked=5, heard_ms=1)
 UP = DOWN._replace(phase=Phase.LINE_UP, flight=(Batch(6, 15, 1), Batch(16, 25, 2)), next=26)
 ASKED = UP._replace(asked=True)
 HALTED = DOWN._replace(phase=Phase.HALTED, alarm=HISTORY_DIFFERS)
@@ -142,6 +143,23 @@ def test_puback_frees_nothing() -> None:
 )
 def test_a_watermark_of_the_past_or_another_epoch_changes_nothing(late: Watermark) -> None:
     assert step(UP, Receipt(late, hash_of(late.upto_seq)), NOW) == (UP, ())
+
+
+def test_a_repeated_watermark_does_not_lift_a_revocation() -> None:
+    state, _ = step(UP, receipt(15, server_ms=20, standing=Standing.DRAIN_ONLY), NOW)
+    assert step(state, receipt(15, server_ms=10), NOW) == (state, ())
+    assert step(state, receipt(15, server_ms=30), NOW)[0].standing is Standing.ACTIVE
+
+
+@pytest.mark.parametrize("before", [UP, DOWN, HALTED], ids=lambda state: state.phase)
+def test_a_ledger_that_lost_records_has_them_again(before: State) -> None:
+    """It was restored from a backup: its newer word says less than the one before."""
+    state, actions = step(before, receipt(3, server_ms=2), NOW)
+    assert {Acknowledge(mark(3, server_ms=2)), Alarm(LEDGER_WENT_BACK)} <= set(actions)
+    assert (state.acked, state.flight, state.alarm) == (3, (), "")
+    assert Send(4) in (*actions, *step(state, LineUp(), NOW)[1])
+    other = step(before, Receipt(mark(3, server_ms=2), hash_of(9)), NOW)
+    assert other[0].alarm == HISTORY_DIFFERS
 
 
 @pytest.mark.parametrize("own_hash", [hash_of(9), None])
