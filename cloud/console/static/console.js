@@ -5,6 +5,7 @@
 const moment = new Intl.DateTimeFormat(document.documentElement.lang, {
   dateStyle: "medium",
   timeStyle: "medium",
+  hourCycle: "h23",
 });
 
 function showLocalTimes(root) {
