@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, select
 
-from cloud.storage.rows import seq_of
-from cloud.storage.rows import SEQ_BITS
+from cloud.storage.rows import SEQ_BITS, seq_of
 from cloud.storage.schema import epochs, records, terminals
 from protocol.record import Kind
 
