@@ -31,7 +31,6 @@ from protocol import command
 from protocol.command import Verb
 from protocol.errors import Malformed
 from protocol.signing import SigningKey
-from protocol.watermark import Standing
 
 
 class Keys(NamedTuple):
@@ -134,7 +133,7 @@ def _operating(api: APIRouter, backend: Backend, keys: Keys) -> None:
     )
     def revoke(terminal: TerminalPath, once: Once) -> Response:
         def act(connection: Connection) -> TerminalDocument:
-            store.set_standing(connection, terminal, Standing.DRAIN_ONLY)
+            store.revoke(connection, terminal, backend.clock_ms())
             return terminal_document(store.terminal(connection, terminal), backend.clock_ms())
 
         changed = backend.line.terminal_changed

@@ -154,7 +154,7 @@ def _orders(pages: APIRouter, shell: Shell, keys: Keys) -> None:
     def revoke(request: Request, terminal: TerminalPath) -> Response:
         shell.enter(request, Permission.OPERATE)
         with backend.database.write() as connection:
-            store.set_standing(connection, terminal, Standing.DRAIN_ONLY)
+            store.revoke(connection, terminal, backend.clock_ms())
         backend.line.terminal_changed(terminal)
         return RedirectResponse(f"{PATH}/{terminal}", HTTPStatus.SEE_OTHER)
 

@@ -48,16 +48,19 @@ def open_epoch(connection: Connection, new: Enrolment) -> None:
         .where(terminals.c.terminal == new.terminal)
         .values(epoch=new.epoch, standing=Standing.ACTIVE)
     )
+    _close_epoch(connection, found, new.granted_ms)
     _add_epoch(connection, new)
 
 
-def set_standing(connection: Connection, terminal: str, standing: Standing) -> None:
-    """Set what the terminal is granted; UnknownTerminal when there is none."""
-    changed = connection.execute(
-        update(terminals).where(terminals.c.terminal == terminal).values(standing=standing)
+def revoke(connection: Connection, terminal_id: str, now_ms: int) -> None:
+    """Let a terminal hand in its journal, and nothing else; UnknownTerminal when there is none."""
+    found = terminal(connection, terminal_id)
+    connection.execute(
+        update(terminals)
+        .where(terminals.c.terminal == terminal_id)
+        .values(standing=Standing.DRAIN_ONLY)
     )
-    if not changed.rowcount:
-        raise UnknownTerminal(terminal[:40])
+    _close_epoch(connection, found, now_ms)
 
 
 def terminal(connection: Connection, terminal: str) -> Terminal:
@@ -151,6 +154,22 @@ def commands_of(connection: Connection, terminal: str, limit: int) -> list[SentC
     return [SentCommand(*row) for row in rows]
 
 
+def _close_epoch(connection: Connection, of: Terminal, now_ms: int) -> None:
+    """Note when the newest epoch of ``of`` ended, and with which record if it is known.
+
+    It is known while the terminal is online: it said so a moment ago, before anybody revoked it.
+    """
+    status, told = of.status, 0
+    if of.online and status is not None and status.epoch == of.epoch:
+        told = max(status.head_seq, of.upto_seq)
+    connection.execute(
+        update(epochs)
+        .where(epochs.c.terminal == of.terminal, epochs.c.epoch == of.epoch)
+        .where(epochs.c.closed_ms == 0)
+        .values(closed_ms=now_ms, closed_seq=told)
+    )
+
+
 def _add_epoch(connection: Connection, new: Enrolment) -> None:
     connection.execute(
         insert(epochs).values(
@@ -160,6 +179,8 @@ def _add_epoch(connection: Connection, new: Enrolment) -> None:
             public_key=new.public_key,
             grant_data=new.grant_data,
             granted_ms=new.granted_ms,
+            closed_ms=0,
+            closed_seq=0,
             upto_seq=0,
             head_hash=new.head_hash,
             quarantined=0,

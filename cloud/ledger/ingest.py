@@ -39,10 +39,20 @@ from protocol.membership.event import NOTED as NOTED_KINDS
 from protocol.membership.event import STORED_VALUE, Event, moves_account
 from protocol.membership.fold import advance, advances, fold
 from protocol.membership.state import State
+from protocol.money import AMOUNT_MAX
 from protocol.record import Kind, Record, read
 
 UNKNOWN_CARD = "unknown_card"
 UNBALANCED = "unbalanced"
+TID_USED = "tid_used"
+REVOKED = "revoked"
+EPOCH_ENDED = "epoch_ended"
+AMOUNT_TOO_LARGE = "amount_too_large"
+ACCOUNT_FULL = "account_full"
+# Above it no terminal can read a member's state (protocol.record.Count).
+STATE_MAX = (1 << 53) - 1
+# What gives a member something. A stolen or copied key must not do it once its epoch is closed.
+_GIVES = frozenset((Kind.TOP_UP, Kind.VOID, Kind.EARN))
 
 
 class KnownBooks(Protocol):
@@ -50,6 +60,9 @@ class KnownBooks(Protocol):
 
     def accounts(self, references: Collection[bytes]) -> Mapping[bytes, tuple[str, State]]:
         """Card reference -> member and checkpoint, for those cards that were issued."""
+
+    def used(self, tids: Collection[bytes]) -> Collection[bytes]:
+        """Those of ``tids`` that a posted record carries."""
 
     def history(self, member: str) -> Sequence[Stored]:
         """Every posted record of ``member``, in any order."""
@@ -144,6 +157,12 @@ class _Booking:
             if step.record is not None and step.record.card is not None
         }
         found = known.accounts(cards) if cards else {}
+        tids = {
+            step.record.tid
+            for _, step in taken
+            if step.record is not None and moves_account(step.record.kind)
+        }
+        self._used = set(known.used(tids)) if tids else set()
         self._members = {reference: member for reference, (member, _) in found.items()}
         self.accounts = {member: _Account(state) for member, state in found.values()}
 
@@ -158,28 +177,36 @@ class _Booking:
         if record.kind in NOTED_KINDS:
             self._write(chain, step, record, NOTED, AGREES, member)
             return
-        total = record.total
-        reason = _objection(record, total, member)
+        closed = _closed(chain, record)
+        reason = _objection(record, member)
+        if record.tid in self._used:  # a fold knows a transaction by it
+            reason = TID_USED
+        elif closed and record.kind in _GIVES:
+            reason = closed
+        if not reason:
+            finding = self._finding(record, member, closed)
+            move = self._move(record, finding.gap, Books(self._rules.currency, chain.site), member)
+            reason = _misfit(move)
         if reason:
             self._keep_apart(chain, step, reason, member)
             return
-        finding = AGREES
-        if record.kind is Kind.SALE:
-            finding = self._rules.auditor.audit(record, total)
-            if member is None and finding.gap > 0:  # nobody to give it back to
-                finding = Finding(finding.flag)
-        gap = finding.gap
-        books = Books(self._rules.currency, chain.site)
-        move = self._move(record, gap, books, member)
-        if not posting.is_balanced(move.legs):
-            self._keep_apart(chain, step, UNBALANCED, member)
-            return
+        self._used.add(record.tid)
         if member is not None and move.state is not None:
             account = self.accounts[member]
             account.state = move.state
             account.new.append(move.posted)
         self._post(place_of(chain.chain, step.seq), move.legs)
         self._write(chain, step, record, POSTED, finding, member)
+
+    def _finding(self, record: Record, member: str | None, closed: str) -> Finding:
+        if record.kind is not Kind.SALE:
+            return AGREES
+        finding = self._rules.auditor.audit(record, record.total)
+        if closed and not finding.flag:
+            return Finding(closed)
+        if member is None and finding.gap > 0:  # nobody to give it back to
+            return Finding(finding.flag)
+        return finding
 
     def _move(self, record: Record, gap: int, books: Books, member: str | None) -> _Move:
         posted = _Posted(posting.charged_event(record, gap), posting.facts(record, gap, books))
@@ -244,13 +271,39 @@ class _Booking:
         )
 
 
-def _objection(record: Record, total: int, member: str | None) -> str:
+def _closed(chain: Chain, record: Record) -> str:
+    """Why a record came into being after its epoch was closed; empty when it did not.
+
+    A clock can be set back, a number that the cloud had been told of cannot.
+    """
+    if not chain.closed_ms:
+        return ""
+    behind = 0 < chain.closed_seq < record.seq
+    if record.moment.wall_ms <= chain.closed_ms and not behind:
+        return ""
+    return REVOKED if chain.epoch == chain.newest_epoch else EPOCH_ENDED
+
+
+def _misfit(move: _Move) -> str:
+    """Why what a record would do to the books cannot stand; empty when it can."""
+    if not posting.is_balanced(move.legs):
+        return UNBALANCED
+    state = move.state
+    if state is None:
+        return ""
+    most = max(state.principal, state.overdraft, state.points, state.points_debt, state.qualifying)
+    return ACCOUNT_FULL if most > STATE_MAX else ""
+
+
+def _objection(record: Record, member: str | None) -> str:
     """Why a record that should move money cannot be booked; empty when it can."""
-    kind = record.kind
+    kind, total = record.kind, record.total
     if not moves_account(kind):
         return KIND_UNSUPPORTED
     if member is None and not _is_guests(record):
         return UNKNOWN_CARD
+    if total > AMOUNT_MAX:
+        return AMOUNT_TOO_LARGE
     if kind is Kind.SALE:
         fits = sum([line.net_price for line in record.lines]) == total
     elif kind is Kind.TOP_UP:

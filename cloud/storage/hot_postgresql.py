@@ -7,13 +7,14 @@ from typing import Any
 
 import psycopg
 
-from cloud.storage.rows import Entry, RecordRow
+from cloud.storage.rows import POSTED, Entry, RecordRow
 from cloud.storage.states import COLUMNS, columns_of, state_of
 from protocol.membership.state import State
 
 _ACCOUNTS = f"""SELECT reference, states.member, {", ".join(COLUMNS)}
     FROM cards JOIN states USING (member)
     WHERE reference = ANY(%s)"""  # noqa: S608
+_USED = f"SELECT tid FROM records WHERE tid = ANY(%s) AND state = '{POSTED}'"  # noqa: S608
 _RECORDS = "COPY records FROM STDIN (FORMAT BINARY)"
 _RECORD_TYPES = [
     *("int8", "bytea", "bytea", "bytea", "int8", "text", "text", "int8", "text", "int8", "int8")
@@ -41,6 +42,10 @@ class HotPostgresql:
         """Card reference -> member and checkpoint."""
         rows = self._cursor.execute(_ACCOUNTS, (list(references),)).fetchall()
         return {row[0]: (row[1], state_of(row[2:])) for row in rows}
+
+    def used(self, tids: Collection[bytes]) -> set[bytes]:
+        """Those of ``tids`` that a posted record carries."""
+        return {row[0] for row in self._cursor.execute(_USED, (list(tids),))}
 
     def add_records(self, rows: Iterable[RecordRow]) -> None:
         """Insert records."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TypeVar
 
-from cloud.storage.rows import Entry, RecordRow
+from cloud.storage.rows import POSTED, Entry, RecordRow
 from cloud.storage.states import COLUMNS, columns_of, state_of
 from protocol.membership.state import State
 
@@ -19,6 +19,8 @@ Value = TypeVar("Value")
 _ACCOUNTS = f"""SELECT reference, states.member, {", ".join(COLUMNS)}
     FROM cards JOIN states USING (member)
     WHERE reference IN ({",".join("?" * IN_LIST)})"""  # noqa: S608
+_USED = f"""SELECT tid FROM records
+    WHERE tid IN ({",".join("?" * IN_LIST)}) AND state = '{POSTED}'"""  # noqa: S608
 _RECORD = f"INSERT INTO records VALUES ({','.join('?' * len(RecordRow._fields))})"  # noqa: S608
 _ENTRY = "INSERT INTO entries VALUES (?,?,?,?,?)"
 _BALANCE = """INSERT INTO balances VALUES (?,?,?)
@@ -38,6 +40,12 @@ class HotSqlite:
             row[0]: (row[1], state_of(row[2:]))
             for values in _lists(references)
             for row in self._connection.execute(_ACCOUNTS, values)
+        }
+
+    def used(self, tids: Collection[bytes]) -> set[bytes]:
+        """Those of ``tids`` that a posted record carries."""
+        return {
+            row[0] for values in _lists(tids) for row in self._connection.execute(_USED, values)
         }
 
     def add_records(self, rows: Iterable[RecordRow]) -> None:

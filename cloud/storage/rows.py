@@ -12,7 +12,11 @@ SEQ_BITS = 40
 
 
 class Chain(NamedTuple):
-    """A terminal's records of one epoch: its key, and up to where the ledger has them."""
+    """A terminal's records of one epoch: its key, and up to where the ledger has them.
+
+    ``closed_ms`` is when the terminal was revoked or its next epoch granted, ``closed_seq`` the
+    newest record that it had told of by then; 0 = open, or unknown.
+    """
 
     chain: int
     terminal: str
@@ -24,6 +28,8 @@ class Chain(NamedTuple):
     quarantined: int
     standing: Standing
     newest_epoch: int
+    closed_ms: int = 0
+    closed_seq: int = 0
 
 
 class RecordRow(NamedTuple):

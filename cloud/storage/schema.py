@@ -78,6 +78,8 @@ epochs = _table(
     _bytes("public_key"),
     _bytes("grant_data"),
     _int("granted_ms"),
+    _int("closed_ms"),  # revoked, or the next epoch granted; 0 = open
+    _int("closed_seq"),  # the newest record that was known of then; 0 = unknown
     _int("upto_seq"),
     _bytes("head_hash"),  # before the first record: the grant's hash
     _int("quarantined"),  # how many records of it the ledger keeps apart
@@ -88,7 +90,7 @@ epochs = _table(
 records = _table(
     "records",
     _int("place", primary_key=True, autoincrement=False),
-    _bytes("tid"),
+    _bytes("tid", index=True),
     _bytes("hash"),
     _bytes("data"),
     _int("kind"),  # protocol.record.Kind; 0 = unreadable

@@ -40,6 +40,7 @@ _CHAIN = (
         *(epochs.c.chain, epochs.c.terminal, terminals.c.site, epochs.c.epoch),
         *(epochs.c.algorithm, epochs.c.public_key, epochs.c.upto_seq, epochs.c.head_hash),
         *(epochs.c.quarantined, terminals.c.standing, terminals.c.epoch.label("newest_epoch")),
+        *(epochs.c.closed_ms, epochs.c.closed_seq),
     )
     .select_from(epochs.join(terminals))
     .where(epochs.c.terminal == bindparam("name"), epochs.c.epoch == bindparam("number"))
@@ -79,6 +80,7 @@ class HotStatements(Protocol):
     """What runs for every batch, once in each database's own way."""
 
     def accounts(self, references: Collection[bytes]) -> dict[bytes, tuple[str, State]]: ...
+    def used(self, tids: Collection[bytes]) -> set[bytes]: ...
     def add_records(self, rows: Iterable[RecordRow]) -> None: ...
     def add_entries(self, rows: Iterable[Entry]) -> None: ...
     def move_balances(self, moves: Mapping[tuple[str, str], int]) -> None: ...
@@ -112,7 +114,7 @@ class UnitOfWork:
     def __init__(self, connection: Connection, hot: HotStatements) -> None:
         self._connection = connection
         self._hot = hot
-        self.accounts = hot.accounts
+        self.accounts, self.used = hot.accounts, hot.used
 
     def has_terminal(self, terminal: str) -> bool:
         """Whether the terminal was ever enrolled."""
@@ -219,4 +221,6 @@ def _chain(row: Any) -> Chain:
         quarantined=row.quarantined,
         standing=Standing(row.standing),
         newest_epoch=row.newest_epoch,
+        closed_ms=row.closed_ms,
+        closed_seq=row.closed_seq,
     )

@@ -147,11 +147,13 @@ class Town:
                 members.add_member(connection, name, name.title(), MORNING_MS)
                 members.add_card(connection, issued_card(name))
 
-    def add_till(self, terminal: str, site: str = SITE, epoch: int = 1) -> Till:
+    def add_till(
+        self, terminal: str, site: str = SITE, epoch: int = 1, granted_ms: int = MORNING_MS
+    ) -> Till:
         """Enrol a terminal; its first record is still to come."""
         key = key_of(f"{terminal}/{epoch}")
         public = key.algorithm, key.verifier.public
-        new = enrolment(TENANT, site, terminal, epoch, public, MORNING_MS, LEDGER_KEY)
+        new = enrolment(TENANT, site, terminal, epoch, public, granted_ms, LEDGER_KEY)
         with self.database.write() as connection:
             (fleet.enrol if epoch == 1 else fleet.open_epoch)(connection, new)
         head = Head(epoch, 0, new.head_hash)

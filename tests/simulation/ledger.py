@@ -54,6 +54,11 @@ class Books:
         found = {card: self.cards[card] for card in references if card in self.cards}
         return {card: (name, self.states.get(name, EMPTY)) for card, name in found.items()}
 
+    def used(self, tids: Collection[bytes]) -> set[bytes]:
+        """See KnownBooks."""
+        posted = {row.tid for row in self.records.values() if row.state == POSTED}
+        return posted.intersection(tids)
+
     def history(self, member: str) -> Sequence[Stored]:
         """See KnownBooks."""
         return [
@@ -91,7 +96,7 @@ class _Known:
 
     def __init__(self, books: Books) -> None:
         self.has_terminal, self.chain, self.hashes = books.has_terminal, books.chain, books.hashes
-        self.accounts, self.history = books.accounts, books.history
+        self.accounts, self.used, self.history = books.accounts, books.used, books.history
 
 
 class Ledger:

@@ -54,6 +54,9 @@ class Memory:
         members = {each: self.cards[each] for each in references if each in self.cards}
         return {each: (member, self.checkpoints[member]) for each, member in members.items()}
 
+    def used(self, tids: Collection[bytes]) -> set[bytes]:
+        return {row.tid for row in self.records.values() if row.state == POSTED}.intersection(tids)
+
     def history(self, member: str) -> Sequence[Stored]:
         return self._posted[member]
 

@@ -6,11 +6,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from cloud.errors import StorageDown, TerminalRevoked
 from cloud.fleet import store as fleet
 from cloud.ledger.chains import Batch
+from cloud.ledger.ingest import STATE_MAX
 from cloud.ledger.proof import proof, quarantined
 from cloud.ledger.statement import statement
 from cloud.ledger.transaction import Ledger
@@ -20,11 +21,15 @@ from cloud.storage.engine import Database, open_database
 from cloud.storage.migration import migrate
 from cloud.storage.schema import balances, entries, epochs, records, states
 from cloud.storage.unit_of_work import unit_of_work
-from protocol.record import Kind
+from protocol.money import AMOUNT_MAX
+from protocol.record import Kind, Tender
+from protocol.status import Status
 from protocol.watermark import Standing
 from tests.cloud.ledger.memory import Memory
 from tests.cloud.ledger.test_ingest import deliveries, play
 from tests.cloud.town import CURRENCY, MORNING_MS, Till, Town, build_town, make_bundle
+
+HOUR_MS = 3_600_000
 
 
 def verdict_of(database: Database) -> Verdict:
@@ -35,6 +40,12 @@ def verdict_of(database: Database) -> Verdict:
 def fold_of(database: Database, member: str) -> Any:
     with database.read() as connection:
         return members.member(connection, member).state
+
+
+def flags(database: Database) -> list[str]:
+    with database.read() as connection:
+        found = connection.execute(select(records.c.audit).where(records.c.audit != ""))
+        return list(found.scalars())
 
 
 def a_day(seed: int) -> list[tuple[int, str, str, int, int]]:
@@ -133,10 +144,80 @@ def test_a_fork_keeps_both_sides_and_stops_the_terminal(
 
 def test_a_revoked_terminal_hands_in_its_journal(town: Town, ledger: Ledger, till: Till) -> None:
     with town.database.write() as connection:
-        fleet.set_standing(connection, "t-0001", Standing.DRAIN_ONLY)
+        fleet.revoke(connection, "t-0001", till.at_ms + HOUR_MS)
     (mark,) = ledger.ingest([till.batch(till.open(), till.top_up("ann", 100))]).watermarks
     assert (mark.standing, mark.upto_seq) == (Standing.DRAIN_ONLY, 2)
     assert fold_of(town.database, "ann").principal == 100
+
+
+def test_a_revoked_terminal_gives_nobody_anything(town: Town, ledger: Ledger, till: Till) -> None:
+    before = till.open(), till.top_up("ann", 1_000)
+    with town.database.write() as connection:
+        fleet.revoke(connection, "t-0001", till.at_ms)
+    after = till.top_up("ann", 7), till.void("ann", before[1].record.tid), till.sale("ann")
+    (mark,) = ledger.ingest([till.batch(*before, *after)]).watermarks
+    assert mark.quarantined == ((3, "revoked"), (4, "revoked"))
+    assert mark.upto_seq == 5
+    assert fold_of(town.database, "ann").principal == 700
+    assert flags(town.database) == ["revoked"]
+
+
+def test_a_clock_set_back_does_not_get_behind_what_the_terminal_had_told(
+    town: Town, ledger: Ledger, till: Till
+) -> None:
+    before = till.open(), till.top_up("ann", 1_000)
+    status = Status(online=True, session="s", epoch=1, head_seq=2)
+    with town.database.write() as connection:
+        fleet.hear_status(connection, "t-0001", status, till.at_ms)
+        fleet.revoke(connection, "t-0001", till.at_ms + HOUR_MS)
+        fleet.revoke(connection, "t-0001", till.at_ms + 2 * HOUR_MS)  # the first one counts
+    (mark,) = ledger.ingest([till.batch(*before, till.top_up("ann", 7))]).watermarks
+    assert mark.quarantined == ((3, "revoked"),)
+    assert fold_of(town.database, "ann").principal == 1_000
+
+
+def test_an_epoch_that_ended_gives_nobody_anything(town: Town, ledger: Ledger, till: Till) -> None:
+    ledger.ingest([till.batch(till.open())])
+    early = till.top_up("ann", 500)
+    new = town.add_till("t-0001", epoch=2, granted_ms=till.at_ms + HOUR_MS)
+    till.at_ms += 2 * HOUR_MS
+    late = till.top_up("ann", 7), till.sale("ann")
+    old, present = ledger.ingest(
+        [till.batch(early, *late), new.batch(new.open(), new.top_up("ann", 50))]
+    ).watermarks
+    assert old.quarantined == ((3, "epoch_ended"),)
+    assert (present.standing, present.quarantined) == (Standing.ACTIVE, ())
+    assert fold_of(town.database, "ann").principal == 250
+    assert flags(town.database) == ["epoch_ended"]
+
+
+def test_a_transaction_id_is_used_once(town: Town, ledger: Ledger, till: Till) -> None:
+    """After its void an id would count in one fold and not in the other: honest ones would fail."""
+    late = till.open(), till.sale("ann")
+    other = town.add_till("t-0002")
+    other.at_ms = till.at_ms + HOUR_MS
+    up = other.record(Kind.EPOCH_OPEN), other.top_up("ann", 100)
+    void = other.void("ann", up[1].record.tid)
+    again = [other.top_up("ann", 100, tid=up[1].record.tid) for _ in range(2)]
+    ledger.ingest([other.batch(*up, void, again[0])])
+    (mark,) = ledger.ingest([other.batch(again[1])]).watermarks
+    assert mark.quarantined == ((4, "tid_used"), (5, "tid_used"))
+    (mark,) = ledger.ingest([till.batch(*late)]).watermarks
+    assert mark.quarantined == ()
+    assert fold_of(town.database, "ann").overdraft == 300
+
+
+def test_no_state_is_more_than_a_terminal_can_read(town: Town, ledger: Ledger, till: Till) -> None:
+    with town.database.write() as connection:
+        connection.execute(update(states).values(principal=STATE_MAX - 10))
+    cash = Tender("cash", AMOUNT_MAX)
+    records = (
+        *(till.open(), till.top_up("ann", 10), till.top_up("ann", 1)),
+        till.top_up("ann", 1, tenders=(cash, cash)),
+    )
+    (mark,) = ledger.ingest([till.batch(*records)]).watermarks
+    assert mark.quarantined == ((3, "account_full"), (4, "amount_too_large"))
+    assert fold_of(town.database, "ann").principal == STATE_MAX
 
 
 def test_a_fork_does_not_end_a_revocation(town: Town, ledger: Ledger, till: Till) -> None:
@@ -144,7 +225,7 @@ def test_a_fork_does_not_end_a_revocation(town: Town, ledger: Ledger, till: Till
     here = till.head
     ledger.ingest([till.batch(till.top_up("ann", 100))])
     with town.database.write() as connection:
-        fleet.set_standing(connection, "t-0001", Standing.DRAIN_ONLY)
+        fleet.revoke(connection, "t-0001", till.at_ms)
     till.head = here
     (mark,) = ledger.ingest([till.batch(till.top_up("ann", 200))]).watermarks
     assert mark.standing is Standing.DRAIN_ONLY
@@ -173,14 +254,12 @@ def test_what_is_kept_apart_is_named_in_every_watermark(
 def test_an_unforeseen_failure_leaves_out_its_batch_alone(
     town: Town, ledger: Ledger, till: Till
 ) -> None:
-    """A state beyond what a column holds, which no check of a record can see."""
-    town.add_members("rich")
-    other = town.add_till("t-0002")
+    """A balance beyond what a column holds, which no check of a record can see."""
+    other = town.add_till("t-0002", site="site-2")
     with town.database.write() as connection:
-        connection.execute(
-            update(states).where(states.c.member == "rich").values(principal=(1 << 63) - 1)
-        )
-    bad = other.batch(other.open(), other.top_up("rich", 100))
+        full = {"account": "cash:cash:site-2", "unit": CURRENCY, "amount": (1 << 63) - 1}
+        connection.execute(insert(balances).values(full))
+    bad = other.batch(other.open(), other.top_up("ann", 100))
     made = ledger.ingest([till.batch(till.open()), bad, till.batch(till.top_up("ann", 100))])
     assert [(each.terminal, each.reason) for each in made.refusals] == [("t-0002", "internal")]
     assert fold_of(town.database, "ann").principal == 100

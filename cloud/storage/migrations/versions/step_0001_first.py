@@ -76,6 +76,8 @@ _table(
     _bytes("public_key"),
     _bytes("grant_data"),
     _int("granted_ms"),
+    _int("closed_ms"),
+    _int("closed_seq"),
     _int("upto_seq"),
     _bytes("head_hash"),
     _int("quarantined"),
@@ -85,7 +87,7 @@ _table(
 _table(
     "records",
     _int("place", primary_key=True, autoincrement=False),
-    _bytes("tid"),
+    _bytes("tid", index=True),
     _bytes("hash"),
     _bytes("data"),
     _int("kind"),
