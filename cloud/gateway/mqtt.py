@@ -71,10 +71,13 @@ class _Arrival:
     payload: bytes
     _client: mqtt.Client
     _mid: int
+    _is_done: bool = False
 
     def done(self) -> None:
-        """Acknowledge; on a line that is gone it does nothing, and the message comes again."""
-        self._client.ack(self._mid, 1)
+        """Acknowledge once; on a line that is gone it does nothing, and the message comes again."""
+        if not self._is_done:  # the broker may give the number to another message
+            self._is_done = True
+            self._client.ack(self._mid, 1)
 
 
 class MqttLine:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -23,7 +24,7 @@ from cloud.ledger.transaction import Ledger
 from cloud.storage.engine import Database
 from protocol.codec import decode
 from protocol.command import CommandDone
-from protocol.errors import BadTopic, ProtocolError
+from protocol.errors import BadTopic, ProtocolError, TooLarge
 from protocol.shadow import Reported
 from protocol.status import Status
 from protocol.topics import Address, Up, parse_up
@@ -32,6 +33,8 @@ from protocol.topics import Address, Up, parse_up
 QUEUE_MAX = 4_096
 # Batches of one transaction: 3,200 records share a commit, and a watermark waits 0.3 s at most.
 BATCHES_MAX = 64
+# What a terminal says of itself takes less than 1 KiB.
+SAID_BYTES_MAX = 4 * 1024
 # While records keep coming, terminals hear of changed members this often.
 FEED_EVERY_S = 0.25
 # Between two attempts at a database that does not answer.
@@ -39,12 +42,25 @@ RETRY_S = 1.0
 
 _log = structlog.get_logger()
 _Job = Callable[[], None]
+_Said = tuple[Address, Status | Reported | CommandDone]
+_SHAPES: dict[Up, type[Status | Reported | CommandDone]] = {
+    Up.STATUS: Status,
+    Up.REPORTED: Reported,
+    Up.RSP: CommandDone,
+}
 
 
 class _Heard(NamedTuple):
     at: Address
     leaf: Up
     arrival: Arrival
+
+
+def _read(heard: _Heard) -> Status | Reported | CommandDone:
+    payload = heard.arrival.payload
+    if len(payload) > SAID_BYTES_MAX:
+        raise TooLarge(f"{heard.leaf} of {len(payload)} bytes, at most {SAID_BYTES_MAX}")
+    return decode(payload, _SHAPES[heard.leaf])
 
 
 class Clocks(Protocol):
@@ -119,12 +135,30 @@ class Station:
     def _run(self) -> None:
         while not self._stopping.is_set():
             waiting = self._take()
-            try:
-                self._work(waiting)
-            except Exception:  # noqa: BLE001  (whatever it is, the thread must go on)
-                # What was in hand is not acknowledged: its terminal sends it again.
-                _log.exception("station_failed")
-                self._counts.failed()
+            if not self._survived(waiting):
+                for each in waiting:
+                    self._try_alone(each)
+
+    def _survived(self, waiting: Sequence[Arrival | _Job]) -> bool:
+        try:
+            self._work(waiting)
+        except Exception:  # noqa: BLE001  (whatever it is, the thread must go on)
+            _log.exception("station_failed")
+            self._counts.failed()
+            return False
+        return True
+
+    def _try_alone(self, each: Arrival | _Job) -> None:
+        """Once more, so that what fails takes nothing along.
+
+        What fails again is acknowledged: it would come for ever, and the line takes only so many
+        unacknowledged. Records are sent again by their terminal, which waits for a watermark.
+        """
+        if self._stopping.is_set() or self._survived([each]) or self._stopping.is_set():
+            return
+        if not callable(each):
+            _log.error("message_given_up", topic=each.topic)
+            each.done()
 
     def _take(self) -> list[Arrival | _Job]:
         """Wait for something, and return it with what else is there."""
@@ -141,6 +175,7 @@ class Station:
 
     def _work(self, waiting: Sequence[Arrival | _Job]) -> None:
         batches: list[_Heard] = []
+        said: list[_Heard] = []
         for each in waiting:
             if callable(each):
                 self._until_stored(each)
@@ -151,9 +186,11 @@ class Station:
             elif heard.leaf is Up.TX:
                 batches.append(heard)
             else:
-                self._hear(heard)
+                said.append(heard)
         if batches:
             self._until_stored(lambda: self._ingest(batches))
+        if said:
+            self._hear(said)
         self._feed()
 
     def _placed(self, arrival: Arrival) -> _Heard | None:
@@ -186,31 +223,37 @@ class Station:
             each.arrival.done()
         self._feed_due = self._feed_due or any(made.states for made in committed.made)
 
-    def _hear(self, heard: _Heard) -> None:
-        try:
-            self._until_stored(lambda: self._hear_one(heard))
-        except ProtocolError as error:
-            self._counts.refused(error.code)
-            _log.warning("message_refused", terminal=heard.at.terminal, reason=error.code)
-        heard.arrival.done()
+    def _hear(self, said: Sequence[_Heard]) -> None:
+        """Keep what terminals say of themselves, the newest of each, in one transaction."""
+        news: dict[tuple[str, Up, bytes], _Said] = {}
+        for heard in said:
+            try:
+                what = _read(heard)
+            except ProtocolError as error:
+                self._counts.refused(error.code)
+                _log.warning("message_refused", terminal=heard.at.terminal, reason=error.code)
+                continue
+            each = what.id if isinstance(what, CommandDone) else b""
+            news[heard.at.terminal, heard.leaf, each] = heard.at, what
+        if news:
+            self._until_stored(lambda: self._keep(list(news.values())))
+        for at, what in news.values():
+            if isinstance(what, Reported):
+                self._until_stored(partial(self._teller.heard, at, what))
+                self._want_feed()
+        for heard in said:
+            heard.arrival.done()
 
-    def _hear_one(self, heard: _Heard) -> None:
-        terminal, payload = heard.at.terminal, heard.arrival.payload
+    def _keep(self, news: Sequence[_Said]) -> None:
         now_ms = self._clocks.wall_ms()
-        if heard.leaf is Up.STATUS:
-            status = decode(payload, Status)
-            with self._database.write() as connection:
-                fleet.hear_status(connection, terminal, status, now_ms)
-        elif heard.leaf is Up.REPORTED:
-            reported = decode(payload, Reported)
-            with self._database.write() as connection:
-                fleet.hear_reported(connection, terminal, reported, now_ms)
-            self._teller.heard(heard.at, reported)
-            self._want_feed()
-        elif heard.leaf is Up.RSP:
-            done = decode(payload, CommandDone)
-            with self._database.write() as connection:
-                fleet.finish_command(connection, terminal, done, now_ms)
+        with self._database.write() as connection:
+            for at, what in news:
+                if isinstance(what, Status):
+                    fleet.hear_status(connection, at.terminal, what, now_ms)
+                elif isinstance(what, Reported):
+                    fleet.hear_reported(connection, at.terminal, what, now_ms)
+                else:
+                    fleet.finish_command(connection, at.terminal, what, now_ms)
 
     def _want_feed(self) -> None:
         self._feed_due = True
