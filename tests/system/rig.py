@@ -120,9 +120,9 @@ class Rig(Town):
         health: dict[str, Any] = httpx.get(f"{terminal.url}/healthz", trust_env=False).json()
         return health
 
-    def wait_drained(self) -> None:
+    def wait_drained(self, timeout_s: float = DRAIN_S) -> None:
         """Return when the ledger has receipted everything and every list is the newest."""
-        wait_until(self.is_drained, DRAIN_S, "every record in the ledger, every list current")
+        wait_until(self.is_drained, timeout_s, "every record in the ledger, every list current")
 
     def is_drained(self) -> bool:
         """Whether every watermark is its journal's head, and every terminal's list the ledger's."""
