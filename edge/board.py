@@ -116,7 +116,9 @@ class Board:
         if not self._session:
             return
         key, now_ms = self._key_of(tap), self._sources.clock.mono_ms()
-        note = self._sources.relay.state.alarm or self._sources.inbox.last_refused or key.closed
+        relay = self._sources.relay
+        alarm = relay.state.alarm or relay.left_alarm
+        note = alarm or self._sources.inbox.last_refused or key.closed
         told = self._told
         known = told and (told.reader, told.bundle_version, told.locked, told.note)
         is_news = known != (_lasting(key.reader), key.bundle, self._sources.commands.locked, note)

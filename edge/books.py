@@ -71,7 +71,7 @@ class Books:
         self._states.clear()
         self.pending = Pending()
         self.pending.cover(self._known_from())
-        self.pending.acknowledge(Place(journal.head.epoch, journal.acked_seq))
+        self.pending.acknowledge(Place(journal.sending, journal.acked_seq))
         for record in journal.since(*self.pending.covered):
             self.pending.add(record, self._target(record.refers_to))
         switch = next(journal.bundle_switches(), None)

@@ -19,7 +19,7 @@ from protocol import member_list, shadow, watermark
 from protocol.codec import encode
 from protocol.errors import BadBundle, Malformed, ProtocolError
 from protocol.rules import bundle
-from protocol.shadow import Desired, Reported
+from protocol.shadow import ARMED_MAX, Desired, Reported
 from protocol.signing import VerifyingKey
 from protocol.topics import Address, Down, Up
 
@@ -76,8 +76,9 @@ class Inbox:
             revision=self.desired.revision,
             bundle_version=in_force.ref.version if in_force else 0,
             bundle_digest=in_force.ref.digest if in_force else bytes(32),
-            armed_versions=self._books.armed(),
+            armed_versions=self._books.armed()[:ARMED_MAX],
             list_version=self._books.cache.state.version,
+            epoch=self._relay.state.epoch,
         )
         if self._link.publish(Up.REPORTED, encode(reported)) is not None:
             self.must_report = False
@@ -90,11 +91,16 @@ class Inbox:
     def _on_watermark(self, payload: bytes) -> None:
         mark = watermark.accept(payload, self._trust.cloud)
         self._check_terminal(mark.terminal)
+        epoch = self._relay.state.epoch
         self._relay.receive(mark, payload)
+        if self._relay.state.epoch != epoch:
+            self.must_report = True
 
     def _on_members(self, payload: bytes) -> None:
         news = member_list.accept(payload, self._trust.cloud)
         self._check_terminal(news.terminal)
+        if news.epoch != self._relay.state.epoch:
+            raise Malformed(f"for epoch {news.epoch}")
         if self._books.cache.apply(news):
             self._books.list_changed()
         else:

@@ -61,13 +61,16 @@ class Journal:
     """
 
     head: Head
-    acked_seq: int
+    sending: int  # the oldest epoch with records that the ledger does not have
+    sending_seq: int  # the newest seq of it
+    acked_seq: int  # how far the ledger has it
     watermark: bytes | None
     wall_ms: int  # of the newest records: time cannot be before it
 
     def __init__(self, path: Path, identity: Identity) -> None:
         self._path, self._identity = path, identity
         self._connection: sqlite3.Connection | None = None
+        self._passed_over = 0  # the newest epoch that the ledger will never take
         self.reopen()
 
     def reopen(self) -> None:
@@ -104,6 +107,8 @@ class Journal:
         row = (place, sealed.hash, record.tid, record.kind, order, wall_ms, sealed.data, answer)
         self._run(_INSERT, row)
         self.head = Head(record.epoch, record.seq, sealed.hash)
+        if self.sending == record.epoch:
+            self.sending_seq = record.seq
         self.wall_ms = max(self.wall_ms, wall_ms)
         return sealed
 
@@ -111,23 +116,42 @@ class Journal:
         """Remember that the ledger has everything up to ``upto_seq``, and its signed word."""
         self._run(
             "UPDATE epochs SET upto_seq = ?, watermark = ? WHERE epoch = ?",
-            (upto_seq, watermark, self.head.epoch),
+            (upto_seq, watermark, self.sending),
         )
         self.acked_seq, self.watermark = upto_seq, watermark
 
+    def send_next(self) -> None:
+        """Turn to the next epoch with records that the ledger does not have."""
+        self._passed_over = self.sending
+        self._load_sending()
+
+    def waiting(self) -> int:
+        """Count the records of the epochs behind ``sending`` that the ledger does not have."""
+        rows = self._run(
+            "SELECT count(*) FROM records JOIN epochs USING (epoch)"
+            " WHERE id >= ? AND seq > upto_seq",
+            (_place(self.sending + 1, 0),),
+        )
+        count: int = rows[0][0]
+        return count
+
     def read(self, first: int, count: int) -> list[bytes]:
-        """Return up to ``count`` records of this epoch from seq ``first`` on, as signed bytes."""
+        """Return up to ``count`` records of ``sending`` from seq ``first`` on, as signed bytes."""
         rows = self._run(
             "SELECT data FROM records WHERE id BETWEEN ? AND ? ORDER BY id",
-            (self._id(first), self._id(min(first + count - 1, self.head.seq))),
+            (
+                _place(self.sending, first),
+                _place(self.sending, min(first + count - 1, self.sending_seq)),
+            ),
         )
         return [data for (data,) in rows]
 
     def hash_at(self, seq: int) -> bytes | None:
-        """Return the hash of record ``seq``, of the grant for 0, None when there is no such."""
+        """Return the hash of record ``seq`` of ``sending``, of its grant for 0, None without."""
         if seq == 0:
-            return opening_head(self._identity.epoch, self._identity.grant).hash
-        rows = self._run("SELECT hash FROM records WHERE id = ?", (self._id(seq),))
+            grants = self._run("SELECT grant_data FROM epochs WHERE epoch = ?", (self.sending,))
+            return opening_head(self.sending, grants[0][0]).hash
+        rows = self._run("SELECT hash FROM records WHERE id = ?", (_place(self.sending, seq),))
         return rows[0][0] if rows else None
 
     def by_order(self, order: str) -> Booked | None:
@@ -164,7 +188,7 @@ class Journal:
 
         A start reads a whole backlog so: it takes the records for what they were when written.
         """
-        place = (epoch << _SEQ_BITS) + seq
+        place = _place(epoch, seq)
         while True:
             rows = self._run(
                 "SELECT id, data FROM records WHERE id > ? ORDER BY id LIMIT ?",
@@ -178,7 +202,8 @@ class Journal:
     def oldest_waiting_ms(self) -> int:
         """Wall clock of the oldest record that the ledger does not have, 0 when there is none."""
         rows = self._run(
-            "SELECT wall_ms FROM records WHERE id = ?", (self._id(self.acked_seq + 1),)
+            "SELECT wall_ms FROM records WHERE id = ?",
+            (_place(self.sending, self.acked_seq + 1),),
         )
         return rows[0][0] if rows else 0
 
@@ -210,7 +235,7 @@ class Journal:
             raise JournalRefused(f"{self._path}: {error}") from error
 
     def _id(self, seq: int) -> int:
-        return (self._identity.epoch << _SEQ_BITS) + seq
+        return _place(self._identity.epoch, seq)
 
     def _load(self) -> None:
         """Take head, watermark and newest time from the disk; see that they are ours and whole."""
@@ -222,12 +247,24 @@ class Journal:
                 (identity.epoch, identity.grant),
             )
         rows = self._run("SELECT * FROM epochs ORDER BY epoch DESC LIMIT 1", ())
-        epoch, grant, self.acked_seq, self.watermark = rows[0]
+        epoch, grant, acked_seq, _ = rows[0]
         if (epoch, grant) != (identity.epoch, identity.grant):
             raise JournalForeign(f"{self._path}: epoch {epoch}, the grant is for {identity.epoch}")
-        self._load_tail()
+        self._load_tail(acked_seq)
+        self._load_sending()
 
-    def _load_tail(self) -> None:
+    def _load_sending(self) -> None:
+        """Find the oldest epoch with records to send; the present one when there is none."""
+        most = (1 << _SEQ_BITS) - 1
+        rows = self._run(
+            "SELECT epoch, upto_seq, watermark, (SELECT coalesce(max(id), 0) & ? FROM records"
+            " WHERE id BETWEEN epochs.epoch << ? AND (epochs.epoch << ?) + ?) AS newest FROM epochs"
+            " WHERE epoch = ? OR (epoch > ? AND upto_seq < newest) ORDER BY epoch LIMIT 1",
+            (most, _SEQ_BITS, _SEQ_BITS, most, self._identity.epoch, self._passed_over),
+        )
+        self.sending, self.acked_seq, self.watermark, self.sending_seq = rows[0]
+
+    def _load_tail(self, acked_seq: int) -> None:
         rows = self._run(
             "SELECT data FROM records WHERE id > ? ORDER BY id DESC LIMIT ?",
             (self._id(0), TAIL_RECORDS),
@@ -245,10 +282,14 @@ class Journal:
                 self.head = Head(first.epoch, first.seq - 1, first.prev)
             verify(tail[-1][1], Purpose.RECORD, self._identity.verifier)
             for sealed, _ in tail:
-                self.head = extend(rejoined(self.head, sealed, self.acked_seq), (sealed,))
+                self.head = extend(rejoined(self.head, sealed, acked_seq), (sealed,))
         except ProtocolError as error:
             raise JournalBroken(f"{self._path}: {error}") from error
         self.wall_ms = max(sealed.record.moment.wall_ms for sealed, _ in tail)
+
+
+def _place(epoch: int, seq: int) -> int:
+    return (epoch << _SEQ_BITS) + seq
 
 
 def rejoined(head: Head, sealed: Sealed, acked_seq: int) -> Head:

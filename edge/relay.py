@@ -28,17 +28,23 @@ _log = logging.getLogger(__name__)
 class Relay:
     """One thread. JournalRefused passes through; the flow goes on when the journal does."""
 
-    def __init__(self, books: Books, clock: Clock, link: Link, standing: Standing) -> None:
+    def __init__(
+        self, books: Books, clock: Clock, link: Link, standing: Standing, heard_ms: int = 0
+    ) -> None:
         self._books, self._clock, self._link = books, clock, link
         journal = books.journal
-        head = journal.head
-        self.state = sync_flow.start(head.epoch, head.seq, journal.acked_seq, standing)
+        self.state = sync_flow.start(
+            journal.sending, journal.sending_seq, journal.acked_seq, standing, heard_ms
+        )
+        self._later = journal.waiting()
         self._watermark = b""
+        self.left_alarm = ""  # why the ledger did not take an epoch that was left behind
+        self._go_on()
 
     @property
     def queue(self) -> int:
         """How many records the ledger does not have yet."""
-        return self.state.head - self.state.acked
+        return self.state.head - self.state.acked + self._later
 
     def is_heard(self) -> bool:
         """Whether the ledger, not just the broker, takes what this terminal books."""
@@ -59,21 +65,45 @@ class Relay:
 
     def appended(self) -> None:
         """Tell the flow of records that the journal took."""
-        head = self._books.journal.head
-        if head.seq > self.state.head:
-            self.feed(sync_flow.Appended(head.seq))
+        journal = self._books.journal
+        if self.state.epoch != journal.head.epoch:
+            self._later = journal.waiting()
+        elif journal.head.seq > self.state.head:
+            self.feed(sync_flow.Appended(journal.head.seq))
 
     def receive(self, mark: Watermark, data: bytes) -> None:
         """Take a verified watermark with its signed bytes."""
         own_hash = self._books.journal.hash_at(mark.upto_seq)
         self._watermark = data
         self.feed(sync_flow.Receipt(mark, own_hash))
+        self._go_on()
 
     def tick(self) -> None:
         """Tell the flow that time passed, if it waits for it."""
         due = sync_flow.wake_ms(self.state)
         if due is not None and self._clock.mono_ms() >= due:
             self.feed(sync_flow.Ticked())
+
+    def _go_on(self) -> None:
+        """Turn to the next epoch once the ledger has this one whole, or will never take it.
+
+        An operator grants a new epoch because the old one cannot go on: what halted the old one
+        is told, and does not stop the terminal.
+        """
+        journal, state = self._books.journal, self.state
+        halted = state.phase is sync_flow.Phase.HALTED
+        if state.epoch == journal.head.epoch or not (halted or state.acked == state.head):
+            return
+        self.left_alarm = state.alarm or self.left_alarm
+        journal.send_next()
+        standing = Standing.ACTIVE if state.standing is Standing.FORKED else state.standing
+        self.state = sync_flow.start(
+            journal.sending, journal.sending_seq, journal.acked_seq, standing, state.heard_ms
+        )
+        self._later = journal.waiting()
+        if state.phase is not sync_flow.Phase.LINE_DOWN:
+            self.feed(sync_flow.LineUp())
+        self._go_on()
 
     def _step(self, event: Event) -> tuple[Action, ...]:
         self.state, actions = sync_flow.step(self.state, event, self._clock.mono_ms())

@@ -135,7 +135,7 @@ class Terminal:
         at = settings.at
         books = Books(self._journal, self._cache, clock, at.terminal, os.urandom)
         books.open_epoch()
-        relay = Relay(books, clock, self._link, _standing(self._journal, keys.trust))
+        relay = Relay(books, clock, self._link, *_last_word(self._journal, keys.trust))
         commands = Commands(at.terminal, keys.trust.cloud, books, relay, clock)
         inbox = Inbox(at, keys.trust, books, relay, self._link, commands)
         inbox.load()
@@ -263,14 +263,15 @@ def _supervisor(settings: Settings, keys: Keys, clock: Clock, events: ReaderEven
     return Supervisor(_reader_kind(settings), where, examiner, events)
 
 
-def _standing(journal: Journal, trust: Trust) -> Standing:
-    """What the cloud said last of this terminal."""
+def _last_word(journal: Journal, trust: Trust) -> tuple[Standing, int]:
+    """What the cloud said last of this terminal, and when by its clock."""
     if journal.watermark is None:
-        return Standing.ACTIVE
+        return Standing.ACTIVE, 0
     try:
-        return watermark.accept(journal.watermark, trust.cloud).standing
+        mark = watermark.accept(journal.watermark, trust.cloud)
     except ProtocolError:
-        return Standing.ACTIVE
+        return Standing.ACTIVE, 0
+    return mark.standing, mark.server_ms
 
 
 def _version() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from edge.sync_flow import LineUp, Phase
 from protocol import command, member_list, shadow, watermark
@@ -162,6 +163,15 @@ def test_a_list_continues_its_version_or_is_asked_for_again(terminal: Assembly) 
     assert hear(4, 3) == (4, False), "the same again"
     assert hear(5, 4) == (5, False)
     assert terminal.books.cache.members() == 3
+
+
+def test_a_list_of_another_epoch_covers_nothing_of_ours(terminal: Assembly) -> None:
+    """The cloud granted the next epoch already; this terminal still sends the one before."""
+    foreign = structs.replace(members([snapshot()], version=9, base=1), epoch=2)
+    version = terminal.books.cache.state.version
+    terminal.inbox.receive(Down.MEMBERS, signed_members(foreign))
+    assert terminal.books.cache.state.version == version
+    assert terminal.inbox.last_refused == "malformed"
 
 
 def test_a_bundle_is_kept_over_a_restart(terminal: Assembly, tmp_path: Path, time_: Time) -> None:

@@ -170,7 +170,13 @@ def test_a_new_epoch_begins_behind_the_old_one(tmp_path: Path) -> None:
     assert new.head == opening_head(2, granted(2))
     new.append(next_sale(new))
     assert [(record.epoch, record.seq) for record in new.since(1, 2)] == [(1, 3), (2, 1)]
-    assert len(new.read(1, 50)) == 1
+    assert (new.sending, len(new.read(1, 50)), new.waiting()) == (1, 3, 1), "the old one first"
+    new.acknowledge(3, b"")
+    new.send_next()
+    assert (new.sending, len(new.read(1, 50)), new.waiting()) == (2, 1, 0)
+    new.close()
+    again = open_journal(tmp_path, owner(2))
+    assert (again.sending, again.acked_seq, again.sending_seq) == (2, 0, 1)
     new.close()
 
 

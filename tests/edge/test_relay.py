@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from edge.books import Books, Situation
+from edge.cache import Cache
 from edge.errors import JournalRefused
+from edge.journal import Journal
 from edge.relay import Relay
-from edge.sync_flow import RETRY_MS, LineUp, Phase
+from edge.sync_flow import FORKED, HISTORY_DIFFERS, RETRY_MS, LineUp, Phase
 from protocol import batch, watermark
 from protocol.record import read
 from protocol.topics import Up
 from protocol.watermark import Standing, Watermark
-from tests.edge.world import AT, CLOUD_KEY, START_MS, Time, close, coffee, stocked_books, tap
+from tests.edge.world import AT, CLOUD_KEY, START_MS, Time, close, coffee, owner, stocked_books, tap
 
 
 class Line:
@@ -119,3 +123,50 @@ def test_a_line_that_takes_nothing_is_asked_again(books: Books, time_: Time) -> 
     time_.passes(RETRY_MS)
     relay.tick()
     assert sum(map(len, line.batches)) == 122
+
+
+def second_epoch(folder: Path, time_: Time) -> Books:
+    """The same terminal under a new grant."""
+    journal = Journal(folder / "journal.db", owner(2))
+    books = Books(journal, Cache(folder / "cache.db"), time_.clock, AT.terminal, os.urandom)
+    books.open_epoch()
+    return books
+
+
+def test_what_an_old_epoch_holds_goes_first(tmp_path: Path, time_: Time) -> None:
+    old = stocked_books(tmp_path, time_.clock)
+    for number in range(3):
+        old.book(tap(coffee(f"o{number}")), Situation(online=True, closed=""))
+    count = old.journal.head.seq
+    close(old)
+    books, line = second_epoch(tmp_path, time_), Line()
+    relay = Relay(books, time_.clock, line, Standing.ACTIVE)
+    relay.feed(LineUp())
+    assert (relay.state.epoch, relay.queue) == (1, count + 1)
+    assert books.journal.oldest_waiting_ms() == START_MS
+    relay.receive(*mark(books, count))
+    assert (relay.state.epoch, relay.queue) == (2, 1)
+    sent = [read(data)[0].record for each in line.batches for data in each]
+    places = [(record.epoch, record.seq) for record in sent]
+    assert places == [*((1, seq) for seq in range(1, count + 1)), (2, 1)]
+    close(books)
+
+
+@pytest.mark.parametrize("standing", [Standing.ACTIVE, Standing.FORKED])
+def test_an_old_epoch_that_cannot_go_on_is_left_and_told(
+    tmp_path: Path, time_: Time, standing: Standing
+) -> None:
+    close(stocked_books(tmp_path, time_.clock))
+    books, line = second_epoch(tmp_path, time_), Line()
+    relay = Relay(books, time_.clock, line, Standing.ACTIVE)
+    relay.feed(LineUp())
+    told, data = mark(books, 1)
+    if standing is Standing.FORKED:
+        told = structs.replace(told, standing=standing)
+    else:
+        told = structs.replace(told, head_hash=bytes(32))
+    relay.receive(told, data)
+    assert (relay.state.epoch, relay.state.alarm, relay.state.standing) == (2, "", Standing.ACTIVE)
+    assert relay.left_alarm == (FORKED if standing is Standing.FORKED else HISTORY_DIFFERS)
+    assert read(line.batches[-1][0])[0].record.epoch == 2
+    close(books)
