@@ -56,6 +56,14 @@ class Lines:
         for counter in self.counters.values():
             counter.close()
 
+    def tap_behind(self, line: FaultLine) -> None:
+        """Have taps everywhere while the second terminal's line hangs."""
+        line.hang()
+        for _ in range(TAPS):
+            for counter in self.counters.values():
+                counter.tap()
+        assert not self.rig.is_receipted(NAMES[1])
+
     def check(self, timeout_s: float = DRAIN_S) -> None:
         """Everything drains, and journals and ledger say the same."""
         self.rig.wait_drained(timeout_s)
@@ -125,10 +133,12 @@ def test_a_slow_line_and_one_that_hangs(tmp_path: Path, broker: str) -> None:
     with _lines(tmp_path, broker) as town:
         slow, hanging = (town.line(name) for name in NAMES)
         slow.slow(PAUSE_S)
-        hanging.hang()
-        for _ in range(TAPS):
-            for counter in town.counters.values():
-                counter.tap()
-        assert not town.rig.is_receipted(NAMES[1])
+        town.tap_behind(hanging)
         hanging.go_on()
+        town.check()
+        town.tap_behind(hanging)
+        # All that is on its way is lost, and no later record shows the gap.
+        hanging.cut()
+        hanging.go_on()
+        hanging.mend()
         town.check()
