@@ -39,34 +39,38 @@ def disks(tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _world(folder: Path, seed: int, settings: Settings | None = None) -> World:
+def _lived(folder: Path, seed: int, settings: Settings | None = None) -> tuple[World, list[str]]:
+    """A world at its end, and what did not hold in it."""
     place = folder / f"{seed}"
     place.mkdir()
     world = World(seed, place, settings)
-    world.run()
-    return world
+    try:
+        world.run()
+        return world, world.verdict()
+    finally:
+        world.close()
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_no_world_loses_doubles_or_forgets(first: int, disks: Path) -> None:
     taps = 0
     for seed in range(first, first + CHUNK):
-        world = _world(disks, seed)
-        assert world.verdict() == [], f"seed {seed}, {world.set}"
+        world, faults = _lived(disks, seed)
+        assert faults == [], f"seed {seed}, {world.set}"
         taps += world.taps
     assert taps > CHUNK * 50
 
 
 def test_a_harsh_world_comes_to_rest(disks: Path) -> None:
     for seed in range(1_000, 1_010):
-        assert _world(disks, seed, HARSH).verdict() == [], f"seed {seed}"
+        assert _lived(disks, seed, HARSH)[1] == [], f"seed {seed}"
 
 
 def test_the_same_seed_is_the_same_ledger(disks: Path) -> None:
     digests = []
     for name in ("a", "b"):
         (disks / name).mkdir()
-        digests.append(_world(disks / name, 7).digest())
+        digests.append(_lived(disks / name, 7)[0].digest())
     assert digests[0] == digests[1]
 
 
@@ -139,7 +143,7 @@ SHELL_BUGS: dict[str, dict[str, Any]] = {
 def _is_found(folder: Path, settings: Settings) -> bool:
     for seed in range(BUG_SEEDS):
         try:
-            if _world(folder, seed, settings).verdict():
+            if _lived(folder, seed, settings)[1]:
                 return True
         except (AssertionError, LookupError):  # the ledger itself refused to go on
             return True
