@@ -23,10 +23,10 @@ from protocol.topics import RETAINED, Address, Down, Up, parse_down, terminal_fi
 MESSAGE_BYTES_MAX = 64 * 1024
 KEEPALIVE_S = 30
 CONNECT_S = 5.0
-# Pauses between attempts: uniform between 0 and a bound that doubles, so that ten thousand
+# Pauses between attempts: uniform between 0 and a bound that doubles, so that five thousand
 # terminals that lost the same broker do not come back in the same second.
 BACK_OFF_FIRST_S = 0.5
-BACK_OFF_MOST_S = 60.0
+BACK_OFF_MOST_S = 15.0
 # A line that stood so long was a good one; a shorter one counts as a failed attempt, because a
 # terminal that is thrown out at once (another has its name) must not come back at once for ever.
 # More would add the outages of a bad quarter of an hour up to a pause that none of them is worth.
