@@ -210,7 +210,7 @@ class Agent:
             self._books.switch_bundle()
             self._inbox.must_report = True
         if self._tap.phase is tap_flow.Phase.ATTRACT and now_ms >= self._next_prune_ms:
-            more = self._books.journal.prune(self._clock.wall_ms())
+            more = self._books.journal.prune(self._clock.signed_ms)
             self._next_prune_ms = now_ms + (0 if more else PRUNE_EVERY_MS)
 
     def _feed(self, event: tap_flow.Event) -> None:

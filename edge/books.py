@@ -13,7 +13,7 @@ from msgspec import structs
 
 from edge.bundles import Bundles
 from edge.cache import Cache
-from edge.clock import Clock
+from edge.clock import STEP_MS, Clock, stepped_ms
 from edge.decide import Decision, Facts, InForce, Tap, answer_of, decide, unrecordable
 from edge.draft import Draft, Stamp, record_behind
 from edge.journal import Journal
@@ -60,6 +60,7 @@ class Books:
         self.bundles = Bundles()
         self._announced: int | None = None
         self._booking: Head | None = None  # what the tap that is being booked stands on
+        self._moment: Moment | None = None  # of the newest record since the start
         self.pending = Pending()
         self._states: dict[str, State] = {}
         self.reload()
@@ -95,6 +96,7 @@ class Books:
         """
         begun = self._clock.mono_s()
         moment = self._clock.moment()
+        self._note_step(moment)
         facts = self._facts(tap, situation, moment)
         decision = decide(Tap(tap.order, tap.card, tap.refusal), facts)
         decided = self._clock.mono_s()
@@ -163,7 +165,6 @@ class Books:
         if in_force is not None and in_force.ref.version != self._announced:
             self.write(Draft(Kind.BUNDLE_ON, bundle=in_force.ref), moment)
             self._announced = in_force.ref.version
-            self.bundles.drop_below(self._announced)
         return in_force
 
     def _known_from(self) -> Place:
@@ -174,6 +175,12 @@ class Books:
             if state.version
             else Place(self.journal.head.epoch, self.journal.head.seq)
         )
+
+    def _note_step(self, moment: Moment) -> None:
+        """Write down that the clock was set, before the first tap in its new time."""
+        stepped = stepped_ms(self._moment, moment) if self._moment else 0
+        if abs(stepped) > STEP_MS:
+            self.write(Draft(Kind.CLOCK_STEP, note=f"{stepped:+d} ms"), moment)
 
     def _facts(self, tap: Book, situation: Situation, moment: Moment) -> Facts:
         in_force = self.switch_bundle(moment)
@@ -226,6 +233,7 @@ class Books:
     def _next(self, draft: Draft, moment: Moment) -> Record:
         """Give a draft its place behind the head."""
         self._clock.not_before(moment.wall_ms)
+        self._moment = moment
         tid = uuid7(moment.wall_ms, self._random(_TID_RANDOM_BYTES))
         return record_behind(self.journal.head, draft, Stamp(self._terminal, tid, moment))
 

@@ -45,9 +45,5 @@ class Bundles:
         times = (bundle.activate_ms for bundle in self._all())
         return min((time for time in times if time > wall_ms), default=None)
 
-    def drop_below(self, number: int) -> None:
-        """Forget bundles that ``number`` has replaced for good."""
-        self._ready = {each: ready for each, ready in self._ready.items() if each >= number}
-
     def _all(self) -> list[Bundle]:
         return [ready.pricing.bundle for ready in self._ready.values()]

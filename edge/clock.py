@@ -8,6 +8,8 @@ from protocol.moment import Moment, Quality
 
 # What a clock that the network keeps in step may be off by, in ms.
 SYNCHRONISED_MS = 1_000
+# More than this between two records cannot be drift: somebody or something set the clock.
+STEP_MS = 5_000
 
 
 class Clock:
@@ -26,15 +28,20 @@ class Clock:
         self._wall_s, self.mono_s = wall_s, mono_s
         self._is_synchronised = is_synchronised
         self._boot = boot
-        self._floor_ms = 0
+        self._own_ms = 0
+        self.signed_ms = 0  # the cloud's clock in the newest word of it
 
     def not_before(self, wall_ms: int) -> None:
-        """Note that it is ``wall_ms`` at least: our own records and signed messages say so."""
-        self._floor_ms = max(self._floor_ms, wall_ms)
+        """Note that our own records say ``wall_ms``: their clock may have been wrong."""
+        self._own_ms = max(self._own_ms, wall_ms)
+
+    def heard(self, server_ms: int) -> None:
+        """Note that the cloud signed that it is ``server_ms`` at least."""
+        self.signed_ms = max(self.signed_ms, server_ms)
 
     def wall_ms(self) -> int:
         """Wall clock in ms since 1970, never before what is known to have been."""
-        return max(int(self._wall_s() * 1000), self._floor_ms)
+        return self.moment().wall_ms
 
     def mono_ms(self) -> int:
         """Monotonic clock in ms."""
@@ -42,10 +49,16 @@ class Clock:
 
     def moment(self) -> Moment:
         """Return now, with how far it may be trusted."""
-        wall_ms = int(self._wall_s() * 1000)
-        if wall_ms >= self._floor_ms and self._is_synchronised():
-            quality, uncertainty = Quality.BOUNDED, SYNCHRONISED_MS
+        wall_ms, is_synchronised = int(self._wall_s() * 1000), self._is_synchronised()
+        if wall_ms >= self.signed_ms and is_synchronised:
+            quality, uncertainty, floor_ms = Quality.BOUNDED, SYNCHRONISED_MS, self.signed_ms
         else:
-            quality, uncertainty = Quality.FLOOR, 0
-        wall_ms = max(wall_ms, self._floor_ms)
-        return Moment(self._boot, self.mono_ms(), wall_ms, quality, uncertainty)
+            quality, uncertainty, floor_ms = Quality.FLOOR, 0, max(self._own_ms, self.signed_ms)
+        return Moment(self._boot, self.mono_ms(), max(wall_ms, floor_ms), quality, uncertainty)
+
+
+def stepped_ms(before: Moment, after: Moment) -> int:
+    """How far the wall clock was set between two moments, 0 when that cannot be told."""
+    if before.boot != after.boot or after.quality is not Quality.BOUNDED:
+        return 0
+    return (after.wall_ms - before.wall_ms) - (after.mono_ms - before.mono_ms)

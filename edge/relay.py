@@ -36,6 +36,7 @@ class Relay:
         self.state = sync_flow.start(
             journal.sending, journal.sending_seq, journal.acked_seq, standing, heard_ms
         )
+        clock.heard(heard_ms)
         self._later = journal.waiting()
         self._watermark = b""
         self.left_alarm = ""  # why the ledger did not take an epoch that was left behind
@@ -130,4 +131,4 @@ class Relay:
     def _acknowledge(self, mark: Watermark) -> None:
         self._books.journal.acknowledge(mark.upto_seq, self._watermark)
         self._books.pending.acknowledge(Place(mark.epoch, mark.upto_seq))
-        self._clock.not_before(mark.server_ms)
+        self._clock.heard(mark.server_ms)

@@ -313,10 +313,24 @@ def test_a_clock_that_was_set_back_does_not_bring_old_prices_back(
     time_.passes(1_000)
     _, before = books.book(tap(coffee("o1")), ONLINE)
     time_.wall_ms -= 3_600_000
+    time_.is_synchronised = False
     answer, record = books.book(tap(coffee("o2")), ONLINE)
     assert answer.total == 700
     assert record.moment.wall_ms >= before.moment.wall_ms
     assert record.moment.quality < before.moment.quality
+
+
+def test_a_clock_that_was_once_wrong_is_right_again(books: Books, time_: Time) -> None:
+    """It stood in 2099 for one tap; the network set it right, and prices and times with it."""
+    books.arm(published(2, START_MS + 86_400_000, coffee=900))
+    books.book(tap(coffee("o1")), ONLINE)
+    time_.wall_ms += 73 * 365 * 86_400_000
+    assert books.book(tap(coffee("o2")), ONLINE)[0].bundle == 2
+    time_.wall_ms = START_MS + 60_000
+    answer, record = books.book(tap(coffee("o3")), ONLINE)
+    assert (answer.total, answer.bundle, record.moment.wall_ms) == (500, 1, START_MS + 60_000)
+    kinds = [each.kind for each in records(books)]
+    assert kinds.count(Kind.CLOCK_STEP) == 2
 
 
 @pytest.mark.parametrize(

@@ -146,11 +146,15 @@ class Time:
 
     wall_ms: int = START_MS
     mono_ms: int = 1_000
+    is_synchronised: bool = True
     clock: Clock = field(init=False)
 
     def __post_init__(self) -> None:
         self.clock = Clock(
-            lambda: self.wall_ms / 1000, lambda: self.mono_ms / 1000, lambda: True, b"bootboot"
+            lambda: self.wall_ms / 1000,
+            lambda: self.mono_ms / 1000,
+            lambda: self.is_synchronised,
+            b"bootboot",
         )
 
     def passes(self, milliseconds: int) -> None:
