@@ -18,7 +18,7 @@ from edge.decide import Decision, Facts, InForce, Tap, answer_of, decide, unreco
 from edge.draft import Draft, Stamp, record_behind
 from edge.journal import Journal
 from edge.order import Answer, OrderKind
-from edge.pending import Pending, Place, state_after, state_behind
+from edge.pending import Pending, Place, place_of, state_after, state_behind
 from edge.tap_flow import Book
 from protocol.chain import Head
 from protocol.errors import ProtocolError
@@ -58,7 +58,7 @@ class Books:
         self.journal, self.cache = journal, cache
         self._clock, self._terminal, self._random = clock, terminal, random
         self.bundles = Bundles()
-        self._announced: int | None = None
+        self.announced: int | None = None  # number of the bundle that the journal says is in force
         self._booking: Head | None = None  # what the tap that is being booked stands on
         self._moment: Moment | None = None  # of the newest record since the start
         self.pending = Pending()
@@ -76,7 +76,7 @@ class Books:
         for record in journal.since(*self.pending.covered):
             self.pending.add(record, self._target(record.refers_to))
         switch = next(journal.bundle_switches(), None)
-        self._announced = switch.bundle.version if switch and switch.bundle else None
+        self.announced = switch.bundle.version if switch and switch.bundle else None
 
     def open_epoch(self) -> None:
         """Write the first record of the epoch, if there is none yet."""
@@ -156,15 +156,15 @@ class Books:
     def is_switch_due(self) -> bool:
         """Whether another bundle is in force than the journal says."""
         in_force = self.in_force()
-        return in_force is not None and in_force.ref.version != self._announced
+        return in_force is not None and in_force.ref.version != self.announced
 
     def switch_bundle(self, moment: Moment | None = None) -> InForce | None:
         """Return the bundle in force; before the first record under it, BUNDLE_ON is written."""
         moment = moment or self._clock.moment()
         in_force = self.bundles.in_force(moment.wall_ms)
-        if in_force is not None and in_force.ref.version != self._announced:
+        if in_force is not None and in_force.ref.version != self.announced:
             self.write(Draft(Kind.BUNDLE_ON, bundle=in_force.ref), moment)
-            self._announced = in_force.ref.version
+            self.announced = in_force.ref.version
         return in_force
 
     def _known_from(self) -> Place:
@@ -187,6 +187,7 @@ class Books:
         snapshot = self._snapshot(tap.card.reference) if tap.card else None
         is_void = tap.order is not None and tap.order.kind is OrderKind.VOID
         refers_to = tap.order.refers_to if tap.order and is_void else None
+        target = self._target(refers_to)
         return Facts(
             in_force,
             snapshot,
@@ -194,7 +195,8 @@ class Books:
             list_version=self.cache.state.version,
             online=situation.online,
             closed=situation.closed,
-            target=self._target(refers_to),
+            target=target,
+            target_known=target is not None and place_of(target) <= self.pending.acknowledged,
             voided=is_void and any(each.refers_to == refers_to for each in self.journal.voids()),
         )
 

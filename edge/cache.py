@@ -18,7 +18,7 @@ from edge.errors import CacheRefused
 from edge.pending import START, Place
 from protocol.member_list import MemberList, Snapshot
 
-# The bundle in force, those that wait, and a few to look back at.
+# Besides the bundle in force and those that wait: a few to look back at.
 BUNDLES_KEPT = 8
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -124,13 +124,13 @@ class Cache:
         self.state = fresh
         return True
 
-    def arm(self, number: int, data: bytes) -> None:
-        """Keep a verified bundle; the oldest beyond BUNDLES_KEPT goes."""
+    def arm(self, number: int, data: bytes, in_force: int) -> None:
+        """Keep a verified bundle; the oldest beyond BUNDLES_KEPT below ``in_force`` go."""
         self._run("INSERT OR REPLACE INTO bundles VALUES (?, ?)", (number, data))
         self._run(
-            "DELETE FROM bundles WHERE number NOT IN"
-            " (SELECT number FROM bundles ORDER BY number DESC LIMIT ?)",
-            (BUNDLES_KEPT,),
+            "DELETE FROM bundles WHERE number <="
+            " (SELECT number FROM bundles WHERE number < ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+            (in_force, BUNDLES_KEPT),
         )
 
     def bundles(self) -> Sequence[bytes]:

@@ -48,7 +48,8 @@ class Facts(NamedTuple):
 
     ``snapshot`` has its own records on top; ``use`` is what the card spent offline; ``closed`` is
     why no card must be served (TERMINAL_LOCKED, TERMINAL_STOPPED) or empty; ``target`` is the
-    record that a void refers to, and ``voided`` whether it was taken back before.
+    record that a void refers to, ``target_known`` whether the ledger has it, and ``voided``
+    whether it was taken back here before.
     """
 
     in_force: InForce | None
@@ -58,6 +59,7 @@ class Facts(NamedTuple):
     online: bool = True
     closed: str = ""
     target: Record | None = None
+    target_known: bool = False
     voided: bool = False
 
 
@@ -149,6 +151,8 @@ def _check_void(card: Card, facts: Facts, state: State) -> None:
         raise _Declined("void_other_card")
     if facts.voided:
         raise _Declined("void_twice")
+    if facts.target_known and not facts.online:
+        raise _Declined("void_needs_line")  # it may have been taken back elsewhere
     if target.kind is Kind.TOP_UP and state.balance < target.total:
         raise _Declined("balance_too_low")
 

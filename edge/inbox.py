@@ -108,8 +108,12 @@ class Inbox:
 
     def _on_bundle(self, payload: bytes) -> None:
         published = self._accepted(payload)
+        number, announced = published.bundle.number, self._books.announced or 0
+        if number < announced:
+            raise BadBundle(f"number {number}, and {announced} was in force")
         self._books.arm(published)
-        self._books.cache.arm(published.bundle.number, payload)
+        in_force = self._books.in_force()
+        self._books.cache.arm(number, payload, in_force.ref.version if in_force else 0)
         self.must_report = True
 
     def _accepted(self, data: bytes) -> bundle.Published:

@@ -27,6 +27,11 @@ class Place(NamedTuple):
 START = Place(0, 0)
 
 
+def place_of(record: Record) -> Place:
+    """Return where ``record`` stands."""
+    return Place(record.epoch, record.seq)
+
+
 class Pending:
     """Entries of records behind ``covered``; records must be added in the order of their places."""
 
@@ -43,7 +48,7 @@ class Pending:
 
     def add(self, record: Record, target: Record | None = None) -> None:
         """Note ``record``; ``target`` is the one that it takes back, when it is a void."""
-        place = Place(record.epoch, record.seq)
+        place = place_of(record)
         if record.card is None or not moves_account(record.kind):
             return
         reference, event = record.card.reference, event_of(record)

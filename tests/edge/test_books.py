@@ -250,6 +250,16 @@ def test_a_void_needs_the_card_that_paid(books: Books) -> None:
     assert _declined(books, tap(void("o2", sold.tid), number=2), ONLINE) == "void_other_card"
 
 
+def test_offline_only_what_nobody_else_knows_is_taken_back(books: Books) -> None:
+    """What the ledger has may have been taken back elsewhere."""
+    _, known = books.book(tap(coffee("o1")), ONLINE)
+    _, own = books.book(tap(coffee("o2")), ONLINE)
+    books.pending.acknowledge(books.pending.acknowledged._replace(epoch=1, seq=known.seq))
+    assert _declined(books, tap(void("o3", known.tid)), OFFLINE) == "void_needs_line"
+    assert books.book(tap(void("o4", own.tid)), OFFLINE)[0].state is AnswerState.APPROVED
+    assert books.book(tap(void("o5", known.tid)), ONLINE)[0].state is AnswerState.APPROVED
+
+
 def test_a_top_up_that_was_spent_cannot_be_taken_back(books: Books) -> None:
     learn(books, snapshot(1, principal=0))
     _, paid_in = books.book(tap(top_up("o1", 500, "cash")), ONLINE)

@@ -186,6 +186,35 @@ def test_a_bundle_is_kept_over_a_restart(terminal: Assembly, tmp_path: Path, tim
     close(again.books)
 
 
+def test_bundles_that_wait_do_not_push_out_the_one_in_force(
+    terminal: Assembly, tmp_path: Path, time_: Time
+) -> None:
+    for number in range(2, 30):
+        waiting = published(number, START_MS + number * 86_400_000)
+        terminal.inbox.receive(Down.BUNDLE, waiting.data)
+    terminal.inbox.receive(Down.BUNDLE, published().data)
+    close(terminal.books)
+    again = assemble(new_books(tmp_path, time_.clock), time_.clock)
+    in_force = again.books.in_force()
+    assert in_force is not None
+    assert in_force.ref.version == 1
+
+
+def test_prices_do_not_go_back_when_the_cache_is_lost(
+    terminal: Assembly, tmp_path: Path, time_: Time
+) -> None:
+    terminal.inbox.receive(Down.BUNDLE, published(7).data)
+    terminal.books.switch_bundle()
+    close(terminal.books)
+    (tmp_path / "cache.db").unlink()
+    again = assemble(new_books(tmp_path, time_.clock), time_.clock)
+    again.inbox.receive(Down.BUNDLE, published(3, coffee=1).data)
+    assert (again.books.in_force(), again.inbox.last_refused) == (None, "bad_bundle")
+    again.inbox.receive(Down.BUNDLE, published(7).data)
+    assert again.books.in_force() is not None
+    close(again.books)
+
+
 def test_another_bundle_under_the_same_number_is_refused(terminal: Assembly) -> None:
     terminal.inbox.receive(Down.BUNDLE, published().data)
     terminal.inbox.receive(Down.BUNDLE, published(coffee=1).data)
