@@ -167,7 +167,7 @@ class Journal:
         return Booked(read(rows[0][0])[0].record, rows[0][1]) if rows else None
 
     def find(self, tid: bytes) -> Record | None:
-        """Return the record with this number; reads all rows (only a void asks)."""
+        """Return the record with this number."""
         rows = self._run("SELECT data FROM records WHERE tid = ?", (tid,))
         return read(rows[0][0])[0].record if rows else None
 
