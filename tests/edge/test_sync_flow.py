@@ -238,6 +238,7 @@ class Delivery(RuleBasedStateMachine):
         self.number = 0
         self.up: list[tuple[int, int]] = []
         self.down: list[Watermark] = []
+        self.server_ms = self.heard_on_disk = 0
         self.ledger: set[int] = set()
 
     @property
@@ -247,6 +248,11 @@ class Delivery(RuleBasedStateMachine):
             upto += 1
         return upto
 
+    def say(self, upto: int, missing: tuple[tuple[int, int], ...] = ()) -> Watermark:
+        """The ledger's next word, by its clock."""
+        self.server_ms += 1
+        return mark(upto, missing=missing, server_ms=self.server_ms)
+
     def feed(self, event: Event) -> None:
         self.state, actions = step(self.state, event, self.now)
         for action in actions:
@@ -254,6 +260,7 @@ class Delivery(RuleBasedStateMachine):
                 self.send(action.first)
             elif isinstance(action, Acknowledge):
                 self.on_disk = action.watermark.upto_seq
+                self.heard_on_disk = action.watermark.server_ms
             else:
                 pytest.fail(f"a healthy history was doubted: {action}")
 
@@ -279,7 +286,7 @@ class Delivery(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.state = start(1, self.head, self.on_disk)
+        self.state = start(1, self.head, self.on_disk, heard_ms=self.heard_on_disk)
 
     @precondition(lambda self: self.up)
     @rule(data=st.data(), keep=st.booleans(), lose=st.booleans())
@@ -292,7 +299,7 @@ class Delivery(RuleBasedStateMachine):
             upto = self.contiguous
             gaps = [seq for seq in self.ledger if seq > upto]
             missing = ((upto + 1, min(gaps) - 1),) if gaps else ()
-            self.down.append(mark(upto, missing=missing))
+            self.down.append(self.say(upto, missing))
 
     @precondition(lambda self: self.down)
     @rule(data=st.data(), keep=st.booleans())
@@ -335,7 +342,7 @@ class Delivery(RuleBasedStateMachine):
                 first, last = self.up.pop(0)
                 self.ledger.update(range(first, last + 1))
             upto = self.contiguous
-            self.feed(Receipt(mark(upto), hash_of(upto)))
+            self.feed(Receipt(self.say(upto), hash_of(upto)))
         assert self.state.acked == self.head == self.on_disk
 
 

@@ -105,7 +105,7 @@ def _book_again(self: Intake, chain: Chain, run: Run) -> None:
 
 def _forget_pending(self: Books) -> None:
     self.pending = Pending()
-    self._announced = 1
+    self.announced = 1
 
 
 Plant = Callable[[pytest.MonkeyPatch], None]
