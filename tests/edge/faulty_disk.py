@@ -40,7 +40,9 @@ class Told(Struct):
 def told_by(folder: Path, patience_s: float) -> Told:
     """Open the terminal in ``folder`` and tap for each order."""
     mono = time.monotonic
-    clock = Clock(lambda: START_MS / 1000 + mono(), lambda: HASTE * mono(), lambda: True, bytes(8))
+    clock = Clock(
+        lambda: START_MS / 1000 + HASTE * mono(), lambda: HASTE * mono(), lambda: True, bytes(8)
+    )
     try:
         books = stocked_books(folder, clock)
     except EdgeError as error:

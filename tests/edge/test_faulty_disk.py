@@ -17,7 +17,7 @@ from tests.edge.faulty_disk import ORDERS, STRACE_WHEN, Told
 from tests.edge.world import close, new_books, owner
 
 # Calls of one case, from opening the files to the last order, are fewer.
-CASES = {"pwrite64": 110, "fdatasync": 34}
+CASES = {"pwrite64": 145, "fdatasync": 38}
 # A disk that works again is taken up again at once; one that stays broken need not be waited for.
 PATIENCE_S = {"": 20.0, "+": 0.1}
 
