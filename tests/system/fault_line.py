@@ -71,8 +71,12 @@ class FaultLine(Line):
             breaks = here is not None and here < len(piece)
             if here is not None and self._left is not None:
                 self._left = None if breaks else self._left - here
-        sink.sendall(piece[:here])
-        if breaks:
-            self.cut()
-            self.mend()
-            self.broke.set()
+        if not breaks:
+            sink.sendall(piece)
+            return
+        # Whoever hung up a moment before must not take the break along.
+        with contextlib.suppress(OSError):
+            sink.sendall(piece[:here])
+        self.cut()
+        self.mend()
+        self.broke.set()
