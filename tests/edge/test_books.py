@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,51 +12,29 @@ from edge.books import Books, Situation
 from edge.errors import JournalRefused
 from edge.order import AnswerState, Item, Order, sale, top_up, void
 from edge.tap_flow import Book
-from protocol.chain import extend
-from protocol.grant import opening_head
 from protocol.member_list import CardEntry, CardState, Snapshot
 from protocol.membership.state import State
-from protocol.record import CardClass, Kind, Mode, Record, read
+from protocol.record import CardClass, Kind, Mode
 from protocol.rules import bundle
 from protocol.rules.bundle import Bundle, Product, Published, Rule
 from tests.edge.world import (
     AT,
     BUN,
     COFFEE,
+    OFFLINE,
+    ONLINE,
     RULES_KEY,
-    Time,
     card,
     close,
     coffee,
-    granted,
     members,
     new_books,
     published,
+    records,
     snapshot,
     stocked_books,
     tap,
 )
-
-ONLINE, OFFLINE = Situation(online=True, closed=""), Situation(online=False, closed="")
-
-
-@pytest.fixture
-def time_() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def books(tmp_path: Path, time_: Time) -> Iterator[Books]:
-    books = stocked_books(tmp_path, time_.clock)
-    yield books
-    close(books)
-
-
-def records(books: Books) -> list[Record]:
-    """Everything in the journal, with its chain checked."""
-    sealed = [read(data)[0] for data in books.journal.read(1, 1_000)]
-    assert extend(opening_head(1, granted()), sealed) == books.journal.head
-    return [each.record for each in sealed]
 
 
 def learn(books: Books, *snapshots: Snapshot, version: int = 2, upto_seq: int = 0) -> None:

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from edge.books import Books, Situation
-from protocol.chain import extend
-from protocol.grant import opening_head
-from protocol.record import Kind, Record, read
+from edge.books import Books
+from protocol.record import Kind
 from tests.edge.world import (
+    ONLINE,
     START_MS,
     Time,
     close,
     coffee,
-    granted,
     new_books,
     published,
+    records,
     stocked_books,
     tap,
 )
-
-ONLINE, OFFLINE = Situation(online=True, closed=""), Situation(online=False, closed="")
-
-
-@pytest.fixture
-def time_() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def books(tmp_path: Path, time_: Time) -> Iterator[Books]:
-    books = stocked_books(tmp_path, time_.clock)
-    yield books
-    close(books)
-
-
-def records(books: Books) -> list[Record]:
-    """Everything in the journal, with its chain checked."""
-    sealed = [read(data)[0] for data in books.journal.read(1, 1_000)]
-    assert extend(opening_head(1, granted()), sealed) == books.journal.head
-    return [each.record for each in sealed]
 
 
 def test_a_bundle_is_in_force_from_its_minute(books: Books, time_: Time) -> None:

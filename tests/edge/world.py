@@ -14,7 +14,7 @@ from drivers.card import CardIdentity
 from edge.agent import Agent, Parts
 from edge.board import Board, Sources, last_words
 from edge.board import Identity as Name
-from edge.books import Books
+from edge.books import Books, Situation
 from edge.cache import Cache
 from edge.clock import Clock
 from edge.commands import Commands
@@ -27,11 +27,12 @@ from edge.ports import Link
 from edge.relay import Relay
 from edge.tap_flow import Book
 from protocol import grant, member_list
-from protocol.grant import Grant
+from protocol.chain import extend
+from protocol.grant import Grant, opening_head
 from protocol.member_list import CardEntry, CardState, MemberList, Snapshot
 from protocol.membership.state import State
 from protocol.membership.tiers import Tier
-from protocol.record import Card, CardClass
+from protocol.record import Card, CardClass, Record, read
 from protocol.risk.limits import OfflineLimits
 from protocol.rules import bundle
 from protocol.rules.bundle import Bundle, Golden, Product, Published, Rule
@@ -49,6 +50,7 @@ RULES_KEYS = {RULES_KEY.key_id: RULES_KEY.verifier}
 SOON_S = 20.0
 START_MS = 1_790_000_000_000
 COFFEE, BUN = 500, 300
+ONLINE, OFFLINE = Situation(online=True, closed=""), Situation(online=False, closed="")
 
 
 def granted(epoch: int = 1, terminal: str = AT.terminal) -> bytes:
@@ -261,3 +263,10 @@ def running(agent: Agent) -> Iterator[None]:
 def identity(number: int = 1) -> CardIdentity:
     """The n-th card, as the reader's thread tells of it."""
     return CardIdentity(family="cpu", assurance=CardClass.SECURE, reference=card(number).reference)
+
+
+def records(books: Books) -> list[Record]:
+    """Everything in the journal, with its chain checked."""
+    sealed = [read(data)[0] for data in books.journal.read(1, 1_000)]
+    assert extend(opening_head(1, granted()), sealed) == books.journal.head
+    return [each.record for each in sealed]
