@@ -6,7 +6,7 @@ it that cannot be read keeps its place in the chain, so that those behind it go 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -15,7 +15,7 @@ from typing import Annotated, NamedTuple, Protocol
 import cbor2
 from msgspec import Meta, Struct, ValidationError, convert
 
-from cloud.storage.rows import SEQ_BITS, Chain, QuarantineRow, place_of
+from cloud.storage.rows import FORK, SEQ_BITS, Chain, QuarantineRow, place_of
 from protocol.batch import unpack
 from protocol.chain import Head
 from protocol.errors import BrokenChain, Malformed, ProtocolError
@@ -27,24 +27,31 @@ from protocol.watermark import MISSING_RANGES_MAX, Standing
 HELD_FOR_CHAIN_MAX = 16
 # Batches behind gaps in all: 32 MiB of records at most. More are asked for again.
 HELD_MAX = 1024
+# Records of two histories that are kept for each chain; whoever has the key can make any number.
+FORKS_KEPT = 1_000
 # Keys that verified lately, ready to verify again.
 _VERIFIERS_KEPT = 4096
 
-FORK = "fork"
 WRONG_TERMINAL = "wrong_terminal"
 UNKNOWN_TERMINAL = "unknown_terminal"
 WRONG_EPOCH = "wrong_epoch"
 KIND_UNSUPPORTED = "kind_unsupported"
+# No check refuses the record, and the database cannot take what it does all the same.
+INTERNAL = "internal"
 
 _ready_verifier = lru_cache(maxsize=_VERIFIERS_KEPT)(verifier)
 
 
 class Batch(NamedTuple):
-    """A message with the site and terminal of the topic that it came on."""
+    """A message with the site and terminal of the topic that it came on.
+
+    ``apart`` are positions of records in it that keep their places, and are not booked.
+    """
 
     site: str
     terminal: str
     data: bytes
+    apart: Collection[int] = ()
 
 
 class Step(NamedTuple):
@@ -92,6 +99,9 @@ class KnownChains(Protocol):
     def chain(self, terminal: str, epoch: int) -> Chain | None: ...
     def hashes(self, chain: int, first: int, last: int) -> Sequence[bytes]:
         """Hashes of the records ``first`` to ``last``, which are there."""
+
+    def forks(self, terminal: str, epoch: int) -> int:
+        """How many records of two histories are kept of a chain."""
 
 
 Run = tuple[Step, ...]
@@ -185,11 +195,12 @@ class Intake:
         """Keep every record that is not the ledger's, and its counterpart in the ledger."""
         last = min(run[-1].seq, chain.head.seq)
         known = dict(enumerate(self._hashes(chain.chain, run[0].seq, last), run[0].seq))
-        for step in run:
-            if known.get(step.seq) != step.hash:
-                self.forks.append(apart(step, FORK, self.received_ms))
-                if step.seq in known:
-                    self.counterparts.append(place_of(chain.chain, step.seq))
+        if self.known.forks(chain.terminal, chain.epoch) < FORKS_KEPT:
+            for step in run:
+                if known.get(step.seq) != step.hash:
+                    self.forks.append(apart(step, FORK, self.received_ms))
+                    if step.seq in known:
+                        self.counterparts.append(place_of(chain.chain, step.seq))
         detail = f"epoch {chain.epoch}, seq {run[0].seq} to {run[-1].seq}"
         self.refusals.append(Refusal(chain.terminal, FORK, detail))
         # An epoch that ended must not stop the present one, and a fork ends no revocation.
@@ -239,14 +250,7 @@ def apart(step: Step, reason: str, received_ms: int) -> QuarantineRow:
 
 def _steps(batch: Batch) -> Run:
     """The records of a batch as one run of links; raises unless they hold together."""
-    steps = [_step(data) for data in unpack(batch.data)]
-    while steps and not steps[-1].epoch:  # nobody vouches for it: it comes again with the next one
-        steps.pop()
-    if not steps:
-        raise Malformed("no record of the batch can be read")
-    for at in range(len(steps) - 1, -1, -1):
-        if not steps[at].epoch:
-            steps[at] = _placed_before(steps[at], steps[at + 1])
+    steps = _placed_steps(batch)
     first = steps[0]
     if first.seq < 1:
         raise Malformed(f"records before the first of epoch {first.epoch}")
@@ -258,6 +262,20 @@ def _steps(batch: Batch) -> Run:
         if step.seq != before.seq + 1 or step.prev not in (before.hash, _UNREADABLE_LINK):
             raise BrokenChain(f"{step.terminal} {step.epoch}/{step.seq} behind {before.seq}")
     return tuple(steps)
+
+
+def _placed_steps(batch: Batch) -> list[Step]:
+    steps = [_step(data) for data in unpack(batch.data)]
+    while steps and not steps[-1].epoch:  # nobody vouches for it: it comes again with the next one
+        steps.pop()
+    if not steps:
+        raise Malformed("no record of the batch can be read")
+    for at in range(len(steps) - 1, -1, -1):
+        if not steps[at].epoch:
+            steps[at] = _placed_before(steps[at], steps[at + 1])
+        if at in batch.apart:
+            steps[at] = steps[at]._replace(record=None, reason=INTERNAL)
+    return steps
 
 
 def _step(data: bytes) -> Step:

@@ -1,7 +1,8 @@
 """Runs plans: one transaction for many batches, watermarks of what was committed.
 
 When a batch that none of the checks refuse makes the transaction fail all the same, the batches
-are tried one by one, so that it alone is left out.
+are tried one by one, and then its records: the one that cannot be booked is kept apart, and those
+behind it go on.
 """
 
 from __future__ import annotations
@@ -13,18 +14,16 @@ import structlog
 
 from cloud.errors import StorageDown
 from cloud.ledger.audit import Auditor
-from cloud.ledger.chains import Batch, Held, Refusal
+from cloud.ledger.chains import INTERNAL, Batch, Held, Refusal
 from cloud.ledger.ingest import Plan, Rules, plan
 from cloud.storage.engine import Database
 from cloud.storage.rows import Chain
 from cloud.storage.unit_of_work import bundle_data, unit_of_work
+from protocol.batch import unpack
 from protocol.codec import decode
 from protocol.rules.bundle import Bundle
 from protocol.signing import split
 from protocol.watermark import Watermark
-
-# A batch that no check refuses and that the database cannot take all the same.
-INTERNAL = "internal"
 
 _log = structlog.get_logger()
 
@@ -50,21 +49,20 @@ class Ledger:
     def ingest(self, batches: Sequence[Batch]) -> Committed:
         """Take ``batches`` in their order; StorageDown when nothing could be committed."""
         try:
-            made, watermarks = self._commit(batches)
+            return self._commit(batches)
         except StorageDown:
             raise
         except Exception as error:  # noqa: BLE001  (whatever it is, the others must go on)
             if len(batches) == 1:
-                return self._leave_out(batches[0], error)
+                return self._commit_in_part(batches[0], error)
             parts = [self.ingest([batch]) for batch in batches]
             return Committed(
                 tuple(watermark for part in parts for watermark in part.watermarks),
                 tuple(refusal for part in parts for refusal in part.refusals),
                 tuple(each for part in parts for each in part.made),
             )
-        return Committed(watermarks, tuple(made.refusals), (made,))
 
-    def _commit(self, batches: Sequence[Batch]) -> tuple[Plan, tuple[Watermark, ...]]:
+    def _commit(self, batches: Sequence[Batch]) -> Committed:
         now_ms = self._clock()
         with unit_of_work(self._database) as unit:
             made = plan(batches, unit, self._rules, self._held, now_ms)
@@ -74,10 +72,20 @@ class Ledger:
                 for chain in made.chains
             )
         self._held = made.held
-        return made, watermarks
+        return Committed(watermarks, tuple(made.refusals), (made,))
 
-    def _leave_out(self, batch: Batch, error: Exception) -> Committed:
+    def _commit_in_part(self, batch: Batch, error: Exception) -> Committed:
+        """Commit ``batch`` without the one record that fails, or else without any; or refuse it."""
         _log.error(INTERNAL, terminal=batch.terminal, site=batch.site, exc_info=error)
+        self._held = {}  # it may be one of those, which come again
+        count = len(unpack(batch.data))
+        for apart in (*((at,) for at in range(count)), range(count)):
+            try:
+                return self._commit([batch._replace(apart=apart)])
+            except StorageDown:
+                raise
+            except Exception as failure:  # noqa: BLE001  (as above)
+                error = failure
         refusal = Refusal(batch.terminal, INTERNAL, type(error).__name__)
         return Committed((), (refusal,), ())
 

@@ -83,6 +83,8 @@ class Stored(NamedTuple):
 
 
 POSTED, NOTED, QUARANTINED = "posted", "noted", "quarantined"
+# Why a record is kept apart of which the ledger has another version.
+FORK = "fork"
 
 
 def place_of(chain: int, seq: int) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     bindparam,
     exists,
+    func,
     select,
     text,
     update,
@@ -20,6 +21,7 @@ from cloud.storage.engine import Database
 from cloud.storage.hot_postgresql import HotPostgresql
 from cloud.storage.hot_sqlite import HotSqlite
 from cloud.storage.rows import (
+    FORK,
     POSTED,
     SEQ_BITS,
     Chain,
@@ -132,6 +134,12 @@ class UnitOfWork:
         span = {"first": place_of(chain, first), "last": place_of(chain, last)}
         return list(self._connection.execute(_HASHES, span).scalars())
 
+    def forks(self, terminal: str, epoch: int) -> int:
+        """How many records of two histories are kept of a chain."""
+        of = quarantine.c.terminal == terminal, quarantine.c.epoch == epoch
+        kept = select(func.count()).where(*of, quarantine.c.reason == FORK)
+        return self._connection.execute(kept).scalar_one()
+
     def history(self, member: str) -> list[Stored]:
         """Every posted record of a member."""
         rows = self._connection.execute(_HISTORY, {"name": member})
@@ -169,7 +177,7 @@ class UnitOfWork:
             rows += [
                 QuarantineRow(
                     *(row.terminal, row.epoch, seq_of(row.place), row.hash, row.data),
-                    *("fork", now_ms),
+                    *(FORK, now_ms),
                 )._asdict()
                 for row in found
             ]

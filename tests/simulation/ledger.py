@@ -49,6 +49,11 @@ class Books:
         """See KnownChains."""
         return [self.records[place_of(chain, seq)].hash for seq in range(first, last + 1)]
 
+    def forks(self, terminal: str, epoch: int) -> int:
+        """See KnownChains."""
+        assert (terminal, epoch) not in self.chains, "a simulated terminal has one history"
+        return 0
+
     def accounts(self, references: Collection[bytes]) -> Mapping[bytes, tuple[str, State]]:
         """See KnownBooks."""
         found = {card: self.cards[card] for card in references if card in self.cards}
@@ -96,6 +101,7 @@ class _Known:
 
     def __init__(self, books: Books) -> None:
         self.has_terminal, self.chain, self.hashes = books.has_terminal, books.chain, books.hashes
+        self.forks = books.forks
         self.accounts, self.used, self.history = books.accounts, books.used, books.history
 
 

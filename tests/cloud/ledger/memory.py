@@ -11,7 +11,7 @@ from typing import Any
 from cloud.ledger.audit import Auditor
 from cloud.ledger.chains import Batch, Held
 from cloud.ledger.ingest import Plan, Rules, plan
-from cloud.storage.rows import POSTED, Chain, RecordRow, Stored, place_of
+from cloud.storage.rows import FORK, POSTED, Chain, RecordRow, Stored, place_of
 from protocol.chain import Head
 from protocol.membership.state import EMPTY, State
 from protocol.rules.bundle import Published
@@ -49,6 +49,10 @@ class Memory:
 
     def hashes(self, chain: int, first: int, last: int) -> Sequence[bytes]:
         return [self.records[place_of(chain, seq)].hash for seq in range(first, last + 1)]
+
+    def forks(self, terminal: str, epoch: int) -> int:
+        place = terminal, epoch
+        return sum(each[:2] == place and each[4] == FORK for each in self.apart)
 
     def accounts(self, references: Collection[bytes]) -> Mapping[bytes, tuple[str, State]]:
         members = {each: self.cards[each] for each in references if each in self.cards}

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 
 from cloud.errors import StorageDown, TerminalRevoked
 from cloud.fleet import store as fleet
+from cloud.ledger import chains
 from cloud.ledger.chains import Batch
 from cloud.ledger.ingest import STATE_MAX
 from cloud.ledger.proof import proof, quarantined
@@ -142,6 +143,21 @@ def test_a_fork_keeps_both_sides_and_stops_the_terminal(
     assert verdict_of(town.database).wrong == 0
 
 
+def test_a_thief_with_a_key_does_not_fill_the_quarantine(
+    town: Town, ledger: Ledger, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chains, "FORKS_KEPT", 3)
+    ledger.ingest([till.batch(till.open())])
+    here = till.head
+    ledger.ingest([till.batch(till.top_up("ann", 1))])
+    for amount in range(2, 12):
+        till.head = here
+        made = ledger.ingest([till.batch(till.top_up("ann", amount))])
+        assert [refusal.reason for refusal in made.refusals] == ["fork"]
+    with town.database.read() as connection:
+        assert len(quarantined(connection)) == 3
+
+
 def test_a_revoked_terminal_hands_in_its_journal(town: Town, ledger: Ledger, till: Till) -> None:
     with town.database.write() as connection:
         fleet.revoke(connection, "t-0001", till.at_ms + HOUR_MS)
@@ -251,20 +267,44 @@ def test_what_is_kept_apart_is_named_in_every_watermark(
         )
 
 
-def test_an_unforeseen_failure_leaves_out_its_batch_alone(
-    town: Town, ledger: Ledger, till: Till
-) -> None:
-    """A balance beyond what a column holds, which no check of a record can see."""
-    other = town.add_till("t-0002", site="site-2")
+def a_till_of_full_books(town: Town) -> Till:
+    """Its site's cash is more than a column holds soon, which no check of a record can see."""
+    till = town.add_till("t-0002", site="site-2")
     with town.database.write() as connection:
         full = {"account": "cash:cash:site-2", "unit": CURRENCY, "amount": (1 << 63) - 1}
         connection.execute(insert(balances).values(full))
-    bad = other.batch(other.open(), other.top_up("ann", 100))
+    return till
+
+
+def test_a_record_that_the_database_cannot_take_is_kept_apart_alone(
+    town: Town, ledger: Ledger, till: Till
+) -> None:
+    town.add_members("bob")
+    other = a_till_of_full_books(town)
+    bad = other.batch(other.open(), other.top_up("bob", 100), other.sale("bob"))
     made = ledger.ingest([till.batch(till.open()), bad, till.batch(till.top_up("ann", 100))])
-    assert [(each.terminal, each.reason) for each in made.refusals] == [("t-0002", "internal")]
+    assert made.refusals == ()
+    marks = {mark.terminal: mark for mark in made.watermarks}
+    assert marks["t-0002"].quarantined == ((2, "internal"),)
+    assert [marks[name].upto_seq for name in ("t-0001", "t-0002")] == [2, 3]
     assert fold_of(town.database, "ann").principal == 100
-    with town.database.read() as connection:
-        assert fleet.terminal(connection, "t-0002").upto_seq == 0
+    assert fold_of(town.database, "bob").overdraft == 300
+    assert verdict_of(town.database).wrong == 1  # the balance of a_till_of_full_books
+
+
+def test_records_that_the_database_cannot_take_hold_nobody_up(town: Town, ledger: Ledger) -> None:
+    town.add_members("ann")
+    other = a_till_of_full_books(town)
+    ledger.ingest([other.batch(other.open())])
+    bad = other.batch(other.top_up("ann", 60), other.top_up("ann", 70))
+    behind = other.batch(other.sale("ann"))
+    ledger.ingest([behind])
+    (mark,) = ledger.ingest([bad]).watermarks
+    assert mark.quarantined == ((2, "internal"), (3, "internal"))
+    assert mark.upto_seq == 3
+    (mark,) = ledger.ingest([behind]).watermarks
+    assert mark.upto_seq == 4
+    assert verdict_of(town.database).wrong == 1  # the balance of a_till_of_full_books
 
 
 def test_nothing_is_half_written(town: Town, ledger: Ledger, till: Till) -> None:
