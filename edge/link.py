@@ -7,6 +7,7 @@ of sync_flow. One thread keeps the line up; it and paho's own only tell the list
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -165,6 +166,7 @@ class MqttLink:
         client.connect_timeout = CONNECT_S
         client.max_inflight_messages_set(OUTSTANDING_MAX)
         client.max_queued_messages_set(OUTSTANDING_MAX)
+        client.on_socket_open = _at_once
         client.tls_set(str(settings.ca), str(settings.certificate), str(settings.key))
         will_topic = up_topic(settings.at, Up.STATUS)
         client.will_set(will_topic, self._world.will(session), qos=1, retain=True)
@@ -202,6 +204,11 @@ class MqttLink:
             return
         if at == self._settings.at:
             self._listener.on_message(leaf, bytes(message.payload))
+
+
+def _at_once(_client: mqtt.Client, _data: Any, line: Any) -> None:
+    """Send what is written now: Nagle waits with a last piece for the other side's delayed ACK."""
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def back_off_s(failures: int, uniform: float) -> float:

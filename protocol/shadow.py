@@ -21,7 +21,6 @@ class Desired(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown
     version: int = 1
     terminal: Code
     revision: Count
-    bundle_version: Count = 0
     status_every_s: Count = 30
 
 

@@ -63,6 +63,8 @@ class Line:
             if not self._whole:
                 return
             self._open |= {near, far}
+        for each in (near, far):  # Nagle here would add delays that neither end asked for
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         back = threading.Thread(target=self._pour, args=(far, near), daemon=True)
         back.start()
         self._pour(near, far)

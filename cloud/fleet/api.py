@@ -14,6 +14,7 @@ from cloud.fleet.documents import (
     CommandDocument,
     Granted,
     NewCommand,
+    NewDesired,
     NewKey,
     NewTerminal,
     TerminalDocument,
@@ -135,6 +136,22 @@ def _operating(api: APIRouter, backend: Backend, keys: Keys) -> None:
         def act(connection: Connection) -> TerminalDocument:
             store.revoke(connection, terminal, backend.clock_ms())
             return terminal_document(store.terminal(connection, terminal), backend.clock_ms())
+
+        changed = backend.line.terminal_changed
+        return once.write(backend, act, HTTPStatus.OK, lambda: changed(terminal))
+
+    @api.put(
+        "/terminals/{terminal}/desired",
+        summary="Say what a terminal should do from now on",
+        description="It takes effect when the terminal is online, and `has_settled` tells of it.",
+        response_model=TerminalDocument,
+        openapi_extra=needs(Permission.OPERATE),
+        responses=responses(UnknownTerminal, *BODY_ERRORS),
+    )
+    def desire(terminal: TerminalPath, body: NewDesired, once: Once) -> Response:
+        def act(connection: Connection) -> TerminalDocument:
+            wanted = store.desire(connection, terminal, body.status_every_s)
+            return terminal_document(wanted, backend.clock_ms())
 
         changed = backend.line.terminal_changed
         return once.write(backend, act, HTTPStatus.OK, lambda: changed(terminal))

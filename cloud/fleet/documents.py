@@ -75,12 +75,23 @@ class TerminalDocument(Document):
     agent: str
     note: str
     enrolled_ms: Since
+    status_every_s: int = Field(description="How often it should say how it is.")
+    has_settled: bool = Field(description="Whether it confirmed what it should do.")
 
 
 class Terminals(Document):
     """All terminals in the order of their ids."""
 
     terminals: list[TerminalDocument]
+
+
+class NewDesired(Body):
+    """What a terminal should do from now on."""
+
+    status_every_s: Annotated[
+        int,
+        Field(ge=1, le=3_600, description="How often it says how it is.", examples=[30]),
+    ]
 
 
 class NewCommand(Body):
@@ -121,4 +132,6 @@ def terminal_document(terminal: Terminal, now_ms: int) -> TerminalDocument:
         agent=status.agent if status else "",
         note=status.note if status else "",
         enrolled_ms=terminal.enrolled_ms,
+        status_every_s=terminal.status_every_s,
+        has_settled=reported is not None and reported.revision == terminal.revision,
     )

@@ -113,11 +113,10 @@ def order_to(terminal: str, verb: Verb, operator: str, identity: bytes, now_ms: 
     )
 
 
-def desired_of(terminal: Terminal, bundle_version: int) -> Desired:
+def desired_of(terminal: Terminal) -> Desired:
     """What the terminal should be."""
     return Desired(
         terminal=terminal.terminal,
         revision=terminal.revision,
-        bundle_version=bundle_version,
         status_every_s=terminal.status_every_s,
     )

@@ -63,6 +63,16 @@ def revoke(connection: Connection, terminal_id: str, now_ms: int) -> None:
     _close_epoch(connection, found, now_ms)
 
 
+def desire(connection: Connection, terminal_id: str, status_every_s: int) -> Terminal:
+    """Want a terminal to say how it is every ``status_every_s``; UnknownTerminal without it."""
+    connection.execute(
+        update(terminals)
+        .where(terminals.c.terminal == terminal_id)
+        .values(status_every_s=status_every_s, revision=terminals.c.revision + 1)
+    )
+    return terminal(connection, terminal_id)
+
+
 def terminal(connection: Connection, terminal: str) -> Terminal:
     """One terminal; UnknownTerminal when there is none."""
     row = connection.execute(_terminals().where(terminals.c.terminal == terminal)).one_or_none()

@@ -6,6 +6,7 @@ acknowledged comes again. Each connection is a new paho client over the broker's
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -165,6 +166,7 @@ class MqttLine:
         client.connect_timeout = CONNECT_S
         client.max_inflight_messages_set(OUTSTANDING_MAX)
         client.max_queued_messages_set(WAITING_MAX)
+        client.on_socket_open = _at_once
         client.tls_set(str(settings.ca), str(settings.certificate), str(settings.key))
 
         def on_connect(_client: mqtt.Client, _data: Any, _flags: Any, code: Any, _p: Any) -> None:
@@ -190,3 +192,8 @@ class MqttLine:
         client.on_message = on_message
         client.on_disconnect = lambda *_: self._ended.set()
         return client
+
+
+def _at_once(_client: mqtt.Client, _data: Any, line: Any) -> None:
+    """Send what is written now: Nagle waits with a last piece for the other side's delayed ACK."""
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -57,7 +57,7 @@ class Teller:
             terminals = [
                 _at_its_epoch(connection, each) for each in fleet.all_terminals(connection)
             ]
-            newest = _newest(connection)
+            newest = rules.newest(connection)
         for terminal in terminals:
             self._tell_retained(terminal, newest)
 
@@ -65,14 +65,14 @@ class Teller:
         """Say all that is retained for one terminal."""
         with self._database.read() as connection:
             found = _at_its_epoch(connection, fleet.terminal(connection, terminal))
-            newest = _newest(connection)
+            newest = rules.newest(connection)
         self._tell_retained(found, newest)
 
     def tell_bundle(self) -> None:
         """Say the newest bundle to every terminal."""
         with self._database.read() as connection:
             terminals = fleet.all_terminals(connection)
-            newest = _newest(connection)
+            newest = rules.newest(connection)
         if newest is not None:
             for terminal in terminals:
                 self._say(self._at(terminal), Down.BUNDLE, newest.data)
@@ -146,8 +146,7 @@ class Teller:
     def _tell_retained(self, terminal: Terminal, newest: Release | None) -> None:
         at = self._at(terminal)
         self._tell_mark(terminal)
-        desired = desired_of(terminal, 0 if newest is None else newest.number)
-        self._say(at, Down.DESIRED, shadow.issue(desired, self._key))
+        self._say(at, Down.DESIRED, shadow.issue(desired_of(terminal), self._key))
         if newest is not None:
             self._say(at, Down.BUNDLE, newest.data)
 
@@ -191,8 +190,3 @@ def _at_epoch(connection: Connection, terminal: str, epoch: int) -> Terminal | N
         return fleet.at_epoch(connection, fleet.terminal(connection, terminal), epoch)
     except UnknownTerminal:
         return None
-
-
-def _newest(connection: Connection) -> Release | None:
-    number = rules.newest_number(connection)
-    return rules.bundle(connection, number) if number else None

@@ -29,6 +29,14 @@ def newest_number(connection: Connection) -> int:
     return connection.execute(select(func.max(bundles.c.number))).scalar() or 0
 
 
+def newest(connection: Connection) -> Release | None:
+    """The bundle with the highest number; None before the first."""
+    row = connection.execute(
+        select(bundles).order_by(bundles.c.number.desc()).limit(1)
+    ).one_or_none()
+    return None if row is None else _release(row)
+
+
 def bundle(connection: Connection, number: int) -> Release:
     """One bundle; UnknownBundle when there is none."""
     row = connection.execute(select(bundles).where(bundles.c.number == number)).one_or_none()

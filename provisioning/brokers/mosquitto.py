@@ -47,6 +47,7 @@ acl_file {acl}
 max_inflight_messages {IN_FLIGHT_MAX}
 max_queued_messages 1000000
 max_queued_bytes 536870912
+set_tcp_nodelay true
 max_packet_size {PACKET_BYTES_MAX}
 persistence true
 persistence_location {store}/

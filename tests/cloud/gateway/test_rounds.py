@@ -61,10 +61,15 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def station(town: Town, registry: CollectorRegistry) -> Iterator[Station]:
+def line() -> Line:
+    return Line()
+
+
+@pytest.fixture
+def station(town: Town, registry: CollectorRegistry, line: Line) -> Iterator[Station]:
     """Not started: what it is told before waits for one round."""
     ledger = Ledger(town.database, CURRENCY, Clocks.wall_ms)
-    teller = Teller(town.database, Line(), LEDGER_KEY, TENANT, Clocks.wall_ms)
+    teller = Teller(town.database, line, LEDGER_KEY, TENANT, Clocks.wall_ms)
     made = Station(town.database, ledger, teller, Counts(registry), Clocks(), TENANT)
     yield made
     made.stop()
@@ -78,6 +83,33 @@ def deliver(station: Station, *messages: Message) -> None:
     while not all(message.acknowledged for message in messages):
         assert time.monotonic() < end, "everything is acknowledged"
         time.sleep(0.01)
+
+
+def test_a_batch_is_committed_then_told_then_acknowledged(
+    town: Town, station: Station, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another connection sees while the watermark goes out, and while the broker forgets."""
+    till = town.add_till("t-0001")
+    batch = said("t-0001", Up.TX, till.batch(till.open(), till.sale(None, tender="cash")).data)
+    told: list[int] = []
+    forgotten: list[tuple[int, int]] = []
+
+    def committed() -> int:
+        with town.database.read() as connection:
+            return fleet.terminal(connection, "t-0001").upto_seq
+
+    def publish(topic: str, payload: bytes, *, retain: bool) -> bool:
+        told.append(committed())
+        return Line.publish(line, topic, payload, retain=retain)
+
+    def done() -> None:
+        forgotten.append((committed(), len(line.marks())))
+        Message.done(batch)
+
+    monkeypatch.setattr(line, "publish", publish)
+    monkeypatch.setattr(batch, "done", done)
+    deliver(station, batch)
+    assert (told, forgotten) == ([2], [(2, 1)])
 
 
 def test_what_fails_twice_is_given_up_and_takes_nothing_along(

@@ -221,7 +221,7 @@ def test_a_new_line_tells_what_a_terminal_must_know(
     bundle = accept(post.heard(Down.BUNDLE)[0], {RULES_KEY.key_id: RULES_KEY.verifier})
     assert bundle.digest == town.published.digest
     desired = shadow.accept(post.heard(Down.DESIRED)[0], LEDGER_KEYS)
-    assert (desired.terminal, desired.bundle_version) == (HERE.terminal, 1)
+    assert (desired.terminal, desired.revision) == (HERE.terminal, 1)
     assert {Down.BUNDLE, Down.DESIRED, Down.ACK} <= RETAINED
     assert broker.port
 

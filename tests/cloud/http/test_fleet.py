@@ -9,11 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
+from cloud.fleet import store as fleet
+from cloud.fleet.model import desired_of
 from cloud.http.identity import Role
 from cloud.ledger.transaction import Ledger
 from protocol import command, grant
 from protocol.chain import Head
 from protocol.command import Verb
+from protocol.shadow import Reported
 from protocol.signing import verifier
 from tests.cloud.front import NOON_MS, Front, contents
 from tests.cloud.town import CURRENCY, LEDGER_KEY, RULES_KEY, Till, build_town, key_of
@@ -83,6 +86,39 @@ def test_a_second_enrolment_is_refused_and_a_new_epoch_is_not(front: Front, api:
     assert (next_epoch.status_code, next_epoch.json()["epoch"]) == (201, 2)
     unknown = client.post("/v1/terminals/t-0002/epochs", json=new_key)
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_terminal")
+
+
+def test_what_a_terminal_should_do_is_told_and_its_answer_seen(front: Front, api: Api) -> None:
+    api(Role.PROVISIONER).post("/v1/terminals", json=NEW)
+    front.line.said.clear()
+    operator = api(Role.OPERATOR)
+    wanted = operator.put("/v1/terminals/t-0001/desired", json={"status_every_s": 5}).json()
+    assert (wanted["status_every_s"], wanted["has_settled"]) == (5, False)
+    assert front.line.said == [("terminal", "t-0001")]
+    with front.database.write() as connection:
+        wish = desired_of(fleet.terminal(connection, "t-0001"))
+        assert (wish.revision, wish.status_every_s) == (2, 5)
+        fleet.hear_reported(connection, "t-0001", Reported(revision=2), NOON_MS)
+    assert operator.get("/v1/terminals/t-0001").json()["has_settled"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("t-0002", {"status_every_s": 5}, "unknown_terminal"),
+        ("t-0001", {"status_every_s": 0}, "bad_field"),
+        ("t-0001", {"status_every_s": 3_601}, "bad_field"),
+        ("t-0001", {}, "bad_field"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused(
+    front: Front, api: Api, path: str, body: dict[str, Any], code: str
+) -> None:
+    api(Role.PROVISIONER).post("/v1/terminals", json=NEW)
+    before = contents(front.database)
+    refused = api(Role.OPERATOR).put(f"/v1/terminals/{path}/desired", json=body)
+    assert refused.json()["code"] == code
+    assert contents(front.database) == before
 
 
 def test_a_revoked_terminal_gets_no_new_epoch(front: Front, api: Api) -> None:

@@ -25,6 +25,7 @@ MATRIX: dict[tuple[str, str], frozenset[Role]] = {
     ("post", "/v1/terminals"): ENROL,
     ("post", "/v1/terminals/{terminal}/epochs"): ENROL,
     ("post", "/v1/terminals/{terminal}/revoke"): OPERATE,
+    ("put", "/v1/terminals/{terminal}/desired"): OPERATE,
     ("post", "/v1/terminals/{terminal}/commands"): OPERATE,
     ("get", "/v1/members"): BOOKS,
     ("post", "/v1/members"): ENROL,
@@ -85,6 +86,7 @@ def body(cell: Cell, role: Role) -> dict[str, Any] | None:
             "algorithm": -8,
             "public_key": PUBLIC_KEY,
         },
+        ("put", "/v1/terminals/{terminal}/desired"): lambda: {"status_every_s": 60},
         ("post", "/v1/terminals/{terminal}/commands"): lambda: {"verb": "sync_now"},
         ("post", "/v1/members"): lambda: {"name": "Lin"},
         ("post", "/v1/cards"): lambda: {
