@@ -49,6 +49,7 @@ def router(backend: Backend, keys: Keys) -> APIRouter:
     _reading(api, backend)
     _enrolling(api, backend, keys)
     _operating(api, backend, keys)
+    _desiring(api, backend)
     return api
 
 
@@ -140,22 +141,6 @@ def _operating(api: APIRouter, backend: Backend, keys: Keys) -> None:
         changed = backend.line.terminal_changed
         return once.write(backend, act, HTTPStatus.OK, lambda: changed(terminal))
 
-    @api.put(
-        "/terminals/{terminal}/desired",
-        summary="Say what a terminal should do from now on",
-        description="It takes effect when the terminal is online, and `has_settled` tells of it.",
-        response_model=TerminalDocument,
-        openapi_extra=needs(Permission.OPERATE),
-        responses=responses(UnknownTerminal, *BODY_ERRORS),
-    )
-    def desire(terminal: TerminalPath, body: NewDesired, once: Once) -> Response:
-        def act(connection: Connection) -> TerminalDocument:
-            wanted = store.desire(connection, terminal, body.status_every_s)
-            return terminal_document(wanted, backend.clock_ms())
-
-        changed = backend.line.terminal_changed
-        return once.write(backend, act, HTTPStatus.OK, lambda: changed(terminal))
-
     @api.post(
         "/terminals/{terminal}/commands",
         summary="Send a terminal a signed command",
@@ -180,6 +165,24 @@ def _operating(api: APIRouter, backend: Backend, keys: Keys) -> None:
         return once.write(
             backend, act, HTTPStatus.CREATED, lambda: backend.line.command(terminal, signed)
         )
+
+
+def _desiring(api: APIRouter, backend: Backend) -> None:
+    @api.put(
+        "/terminals/{terminal}/desired",
+        summary="Say what a terminal should do from now on",
+        description="It takes effect when the terminal is online, and `has_settled` tells of it.",
+        response_model=TerminalDocument,
+        openapi_extra=needs(Permission.OPERATE),
+        responses=responses(UnknownTerminal, *BODY_ERRORS),
+    )
+    def desire(terminal: TerminalPath, body: NewDesired, once: Once) -> Response:
+        def act(connection: Connection) -> TerminalDocument:
+            wanted = store.desire(connection, terminal, body.status_every_s)
+            return terminal_document(wanted, backend.clock_ms())
+
+        changed = backend.line.terminal_changed
+        return once.write(backend, act, HTTPStatus.OK, lambda: changed(terminal))
 
 
 def send_command(
