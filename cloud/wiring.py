@@ -21,6 +21,7 @@ from cloud.console.shell import STATIC_PATH, Shell
 from cloud.errors import StorageDown
 from cloud.fleet import api as fleet_api
 from cloud.fleet import pages as fleet_pages
+from cloud.fleet.gauges import FleetGauges
 from cloud.gateway.counts import Counts
 from cloud.gateway.mqtt import MqttLine, MqttSettings
 from cloud.gateway.station import Station
@@ -97,6 +98,7 @@ def cloud_of(settings: Settings) -> Iterator[FastAPI]:
     with database.read() as connection:
         check_version(connection)
     registry = CollectorRegistry()
+    registry.register(FleetGauges(database, Clocks.wall_ms))
     line = _line(settings)
     tenant, currency = settings.config.tenant, settings.config.currency
     ledger = Ledger(database, currency, Clocks.wall_ms)

@@ -39,11 +39,6 @@ from tests.edge.world import (
 
 
 @pytest.fixture
-def time_() -> Time:
-    return Time()
-
-
-@pytest.fixture
 def terminal(tmp_path: Path, time_: Time) -> Iterator[Assembly]:
     books = stocked_books(tmp_path, time_.clock)
     assembly = assemble(books, time_.clock)

@@ -38,11 +38,6 @@ from tests.edge.world import (
 
 
 @pytest.fixture
-def time_() -> Time:
-    return Time()
-
-
-@pytest.fixture
 def terminal(tmp_path: Path, time_: Time) -> Iterator[Assembly]:
     books = new_books(tmp_path, time_.clock)
     yield assemble(books, time_.clock)

@@ -38,11 +38,6 @@ class Line:
 
 
 @pytest.fixture
-def time_() -> Time:
-    return Time()
-
-
-@pytest.fixture
 def books(tmp_path: Path, time_: Time) -> Iterator[Books]:
     books = stocked_books(tmp_path, time_.clock)
     for number in range(120):
