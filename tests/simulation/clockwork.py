@@ -6,6 +6,9 @@ import heapq
 from collections.abc import Callable
 from random import Random
 
+# What everybody's clock says when a simulation begins, in ms since 1970.
+START_MS = 1_790_000_000_000
+
 
 class Clockwork:
     """A heap of (time, counter, call). Nothing in a simulation knows another clock."""
@@ -15,6 +18,10 @@ class Clockwork:
         self.now_ms = 0
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._counter = 0
+
+    def wall_ms(self) -> int:
+        """Return the time of day, in ms since 1970."""
+        return START_MS + self.now_ms
 
     def after(self, delay_ms: float, call: Callable[[], None]) -> None:
         """Make ``call`` happen ``delay_ms`` from now."""

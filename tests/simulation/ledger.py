@@ -1,4 +1,4 @@
-"""The cloud of a simulation: the real decisions on batches, over dictionaries as a disk."""
+"""The ledger of a simulation: the real decisions on batches, over dictionaries as a disk."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ from dataclasses import dataclass, field
 from cloud.ledger.audit import Auditor
 from cloud.ledger.chains import Batch, Held
 from cloud.ledger.ingest import Plan, Rules, plan
+from cloud.members.model import Changes
 from cloud.storage.rows import POSTED, Chain, RecordRow, Stored, place_of
-from protocol.member_list import CardEntry, MemberList, Snapshot
+from protocol.grant import opening_head
+from protocol.member_list import CardEntry, Snapshot
 from protocol.membership.event import Event, event_of
 from protocol.membership.state import EMPTY, State
 from protocol.record import read
 from protocol.rules.bundle import Published
-from protocol.watermark import Watermark
+from protocol.shadow import Reported
+from protocol.signing import EDDSA
+from protocol.watermark import Standing
+
+SITE = "site-1"
+
+
+def grant_of(epoch: int) -> bytes:
+    """The grant for an epoch: what is signed in it matters to no one here."""
+    return b"grant %d" % epoch
 
 
 @dataclass
@@ -24,26 +35,56 @@ class Books:
 
     bundle: Published
     cards: dict[bytes, str]
-    chains: dict[str, Chain]
+    piece_members: int
+    chains: dict[tuple[str, int], Chain] = field(default_factory=dict)
+    newest: dict[str, int] = field(default_factory=dict)  # epoch that was granted last
+    reported: dict[str, Reported] = field(default_factory=dict)
     records: dict[int, RecordRow] = field(default_factory=dict)
     balances: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     entries: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     states: dict[str, State] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
-    list_version: int = 1
+    list_version: int = 0
     # Which events the ledger had at which version: the oracle of what a screen may show.
     log: dict[str, list[tuple[int, Event]]] = field(default_factory=lambda: defaultdict(list))
-    refused: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     quarantined: int = 0
+    _posted: dict[str | None, list[Stored]] = field(default_factory=lambda: defaultdict(list))
+    _used: set[bytes] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for member in dict.fromkeys(self.cards.values()):
+            self._touch(member)
+
+    def grant(self, terminal: str, public_key: bytes, now_ms: int, told_seq: int) -> int:
+        """Open a terminal's next epoch and return its number; see cloud.fleet.store.open_epoch.
+
+        ``told_seq`` is the newest record that it had told of, 0 when that is not known.
+        """
+        before = self.newest.get(terminal, 0)
+        epoch = self.newest[terminal] = before + 1
+        for key, chain in self.chains.items():
+            if key[0] == terminal:
+                self.chains[key] = chain._replace(standing=Standing.ACTIVE, newest_epoch=epoch)
+        if before:
+            closed = self.chains[terminal, before]._replace(closed_ms=now_ms, closed_seq=told_seq)
+            self.chains[terminal, before] = closed
+        number, head = len(self.chains) + 1, opening_head(epoch, grant_of(epoch))
+        self.chains[terminal, epoch] = Chain(
+            number, terminal, SITE, epoch, EDDSA, public_key, head, 0, Standing.ACTIVE, epoch
+        )
+        return epoch
+
+    def at_epoch(self, terminal: str, epoch: int) -> Chain:
+        """The chain of an epoch, of the newest when that was not granted; see cloud.fleet.store."""
+        return self.chains.get((terminal, epoch)) or self.chains[terminal, self.newest[terminal]]
 
     def has_terminal(self, terminal: str) -> bool:
         """See KnownChains."""
-        return terminal in self.chains
+        return terminal in self.newest
 
     def chain(self, terminal: str, epoch: int) -> Chain | None:
         """See KnownChains."""
-        chain = self.chains.get(terminal)
-        return chain if chain is not None and chain.epoch == epoch else None
+        return self.chains.get((terminal, epoch))
 
     def hashes(self, chain: int, first: int, last: int) -> Sequence[bytes]:
         """See KnownChains."""
@@ -60,39 +101,53 @@ class Books:
 
     def used(self, tids: Collection[bytes]) -> set[bytes]:
         """See KnownBooks."""
-        posted = {row.tid for row in self.records.values() if row.state == POSTED}
-        return posted.intersection(tids)
+        return self._used.intersection(tids)
 
     def history(self, member: str) -> Sequence[Stored]:
         """See KnownBooks."""
-        return [
-            Stored(row.data, row.gap, "site-1")
-            for row in self.records.values()
-            if row.member == member and row.state == POSTED
-        ]
+        return self._posted[member]
+
+    def changes(self, base: int) -> Changes:
+        """See cloud.members.store.changes."""
+        start = base if base <= self.list_version else 0
+        behind = sorted((at, member) for member, at in self.versions.items() if at > start)
+        rows, complete = behind[: self.piece_members], len(behind) <= self.piece_members
+        snapshots = tuple(self._snapshot(member) for _, member in rows)
+        return Changes(start, self.list_version if complete else rows[-1][0], snapshots, complete)
 
     def write(self, made: Plan) -> None:
         """Commit a plan: one moment, all of it."""
+        for member, state in made.states.items():
+            self.states[member] = state
+            self._touch(member)
         for row in made.records:
             assert row.place not in self.records, "booked twice"
             self.records[row.place] = row
+            if row.state == POSTED:
+                self._post(row)
         for place, _, _, unit, amount in made.entries:
             self.entries[place] += amount if unit == "CNY" else 0
         for key, amount in made.balances.items():
             self.balances[key] += amount
-        self.list_version += 1
-        for row in made.records:
-            if row.state == POSTED and row.member is not None:
-                event = event_of(read(row.data)[0].record)
-                self.log[row.member].append((self.list_version, event))
-        for member, state in made.states.items():
-            self.states[member] = state
-            self.versions[member] = self.list_version
         for chain in made.chains:
-            self.chains[chain.terminal] = chain
-        for refusal in made.refusals:
-            self.refused[refusal.reason] += 1
+            self.chains[chain.terminal, chain.epoch] = chain
         self.quarantined += len(made.quarantine)
+
+    def _post(self, row: RecordRow) -> None:
+        self._used.add(row.tid)
+        self._posted[row.member].append(Stored(row.data, row.gap, SITE))
+        if row.member is not None:
+            event = event_of(read(row.data)[0].record)
+            self.log[row.member].append((self.versions[row.member], event))
+
+    def _touch(self, member: str) -> None:
+        """Give a member who changed a list version of its own."""
+        self.list_version += 1
+        self.versions[member] = self.list_version
+
+    def _snapshot(self, member: str) -> Snapshot:
+        cards = tuple(CardEntry(card) for card, owner in self.cards.items() if owner == member)
+        return Snapshot(member, cards, self.states.get(member, EMPTY))
 
 
 class _Known:
@@ -105,53 +160,19 @@ class _Known:
 
 
 class Ledger:
-    """A running cloud: crash it by making another over the same books."""
+    """What decides; crash it by making another over the same books."""
 
     def __init__(self, books: Books) -> None:
-        self.books = books
+        self._books = books
         digest, bundle = books.bundle.digest, books.bundle.bundle
         self._rules = Rules(Auditor(lambda asked: bundle if asked == digest else None), "CNY")
         self._held: Held = {}
 
     def plan(self, batch: Batch, now_ms: int) -> Plan:
         """Decide; nothing is written."""
-        return plan([batch], _Known(self.books), self._rules, self._held, now_ms)
+        return plan([batch], _Known(self._books), self._rules, self._held, now_ms)
 
     def commit(self, made: Plan) -> None:
         """Write."""
-        self.books.write(made)
+        self._books.write(made)
         self._held = made.held
-
-    def watermark(self, terminal: str, missing: tuple[tuple[int, int], ...] = ()) -> Watermark:
-        """What may be told to a terminal now."""
-        chain = self.books.chains[terminal]
-        return Watermark(
-            terminal=terminal,
-            epoch=chain.epoch,
-            upto_seq=chain.head.seq,
-            head_hash=chain.head.hash,
-            server_ms=0,
-            missing=missing,
-            standing=chain.standing,
-        )
-
-    def changes(self, terminal: str, base: int) -> MemberList:
-        """The member list from ``base`` on, and how far the terminal's own records are in it."""
-        books = self.books
-        chain = books.chains[terminal]
-        known = dict.fromkeys(books.cards.values())
-        changed = [each for each in known if not base or books.versions.get(each, 1) > base]
-        return MemberList(
-            terminal=terminal,
-            base=base,
-            list_version=books.list_version,
-            epoch=chain.epoch,
-            upto_seq=chain.head.seq,
-            members=tuple(self._snapshot(member) for member in changed),
-        )
-
-    def _snapshot(self, member: str) -> Snapshot:
-        cards = tuple(
-            CardEntry(card) for card, owner in self.books.cards.items() if owner == member
-        )
-        return Snapshot(member, cards, self.books.states.get(member, EMPTY))

@@ -9,22 +9,30 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from cloud.ledger import ingest
 from cloud.ledger.chains import Intake, Run, Taken
 from cloud.storage.rows import Chain, place_of
 from edge import sync_flow
 from edge.books import Books
+from edge.cache import Cache
+from edge.inbox import Inbox
+from edge.journal import Journal
 from edge.pending import Pending
-from edge.sync_flow import Delivered, Phase, State, Step, Ticked
+from edge.relay import Relay
+from edge.sync_flow import Delivered, Phase, Receipt, State, Step, Ticked
+from protocol import member_list
 from protocol.chain import Head
+from protocol.member_list import MemberList
 from protocol.membership import stored_value
-from tests.simulation.world import Settings, World
+from tests.simulation.settings import Settings
+from tests.simulation.world import World
 
 SEEDS = 200
 CHUNK = 20
 # A planted bug has this many worlds to show itself.
-BUG_SEEDS = 12
+BUG_SEEDS = 20
 HARSH = Settings(loss=0.25, duplication=0.4, crash=0.03)
 
 
@@ -108,6 +116,42 @@ def _forget_pending(self: Books) -> None:
     self.announced = 1
 
 
+def _last_batch_waits(state: State, event: Ticked, now_ms: int) -> Step:
+    older = state.flight[:-1]
+    seen, actions = _ticked(state._replace(flight=older), event, now_ms)
+    return (seen, actions) if actions else (state, ())
+
+
+def _any_epoch(self: Inbox, payload: bytes) -> None:
+    news = member_list.accept(payload, self._trust.cloud)
+    if self._books.cache.apply(news):
+        self._books.list_changed()
+    else:
+        self.must_report = True
+
+
+def _leave_unsent(self: Journal) -> None:
+    self._passed_over = self._identity.epoch - 1
+    _reopen(self)
+
+
+def _piece_is_whole(self: Cache, news: MemberList) -> bool:
+    return _apply(self, structs.replace(news, complete=True))
+
+
+def _old_list_counts(self: Cache, news: MemberList) -> bool:
+    self.state = self.state._replace(server_ms=0)
+    return _apply(self, news)
+
+
+def _old_mark_counts(state: State, event: Receipt, now_ms: int) -> Step:
+    return _receipt(state._replace(heard_ms=0), event, now_ms)
+
+
+_ticked = sync_flow.TABLE[Phase.LINE_UP, Ticked]
+_receipt = sync_flow.TABLE[Phase.LINE_UP, Receipt]
+_reopen, _apply = Journal.reopen, Cache.apply
+
 Plant = Callable[[pytest.MonkeyPatch], None]
 PURE_BUGS: dict[str, Plant] = {
     "the broker's PUBACK is taken for a receipt": lambda patch: patch.setitem(
@@ -115,6 +159,27 @@ PURE_BUGS: dict[str, Plant] = {
     ),
     "nothing is sent again": lambda patch: patch.setitem(
         sync_flow.TABLE, (Phase.LINE_UP, Ticked), _never_again
+    ),
+    "the last batch is not sent again when it is lost": lambda patch: patch.setitem(
+        sync_flow.TABLE, (Phase.LINE_UP, Ticked), _last_batch_waits
+    ),
+    "an older watermark is taken for the newest": lambda patch: patch.setitem(
+        sync_flow.TABLE, (Phase.LINE_UP, Receipt), _old_mark_counts
+    ),
+    "an older member list is taken for the newest": lambda patch: patch.setattr(
+        Cache, "apply", _old_list_counts
+    ),
+    "a piece of a member list takes effect alone": lambda patch: patch.setattr(
+        Cache, "apply", _piece_is_whole
+    ),
+    "a member list of another epoch is taken": lambda patch: patch.setattr(
+        Inbox, "_on_members", _any_epoch
+    ),
+    "the next epoch is never turned to": lambda patch: patch.setattr(
+        Relay, "_go_on", lambda _self: None
+    ),
+    "what the old epoch has not sent is left": lambda patch: patch.setattr(
+        Journal, "reopen", _leave_unsent
     ),
     "a gap in a chain is skipped": lambda patch: patch.setattr(Intake, "_hold", _gap_is_skipped),
     "a batch that comes twice is booked twice": lambda patch: patch.setattr(

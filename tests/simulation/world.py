@@ -6,39 +6,46 @@ then is written in ``verdict``: an empty list is a world without a fault.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from random import Random
+
+from msgspec import structs
 
 from cloud.ledger.chains import Batch
-from cloud.storage.rows import Chain
 from edge import sync_flow
 from edge.journal import Identity
-from edge.order import Answer, AnswerState, Item, Order, sale, top_up, void
-from protocol.chain import extend
-from protocol.grant import opening_head
-from protocol.membership.event import Event, event_of, moves_account
-from protocol.membership.fold import fold
-from protocol.membership.state import EMPTY
+from protocol import member_list
 from protocol.membership.tiers import Tier
-from protocol.record import Card, CardClass
 from protocol.risk.limits import OfflineLimits
 from protocol.rules.bundle import Bundle, Product, Rule, issue
-from protocol.signing import EDDSA, Ed25519Signer
-from protocol.watermark import Standing
-from tests.protocol.world import CLOUD_KEY
+from protocol.shadow import Reported
+from protocol.signing import Ed25519Signer
+from protocol.topics import Down
+from tests.protocol.world import CLOUD_KEY as RULES_KEY
+from tests.simulation import verdict
 from tests.simulation.clockwork import Clockwork
-from tests.simulation.ledger import Books, Ledger
-from tests.simulation.terminal import Crash, Terminal, Wire
+from tests.simulation.gateway import CLOUD_KEY, TRUST, Gateway
+from tests.simulation.ledger import SITE, Books, Ledger, grant_of
+from tests.simulation.settings import Settings
+from tests.simulation.shop import Shop
+from tests.simulation.terminal import Terminal, Wire
 
 TERMINALS, MEMBERS = 4, 6
 FAULTS_END_MS = 300_000
 # Resends slow down to one a minute: two of them, and the answer, must fit.
 REST_MS = FAULTS_END_MS + 300_000
-TAP_EVERY_MS = 12_000
-GRANT = b"a grant"
+TICK_MS, REPORT_EVERY_MS = 1_000, 30_000
+CUT_EVERY_MS, MENDED_MS, POWER_OFF_MS = 60_000, 30_000, 5_000
+# A word of the cloud that comes twice comes so late.
+REPEATED_MS = 5_000
+# A member list that the line did not take whole goes on after this.
+FEED_PAUSE_MS = 250
+# Members that one message of a list takes: so few that a list has several, or all.
+PIECE_MEMBERS = (1, 2, 2, MEMBERS)
+# How often operators grant a terminal its next epoch, and at most how many.
+GRANT_EVERY_MS, GRANTS_MAX = 90_000, 2
+CACHE_LOSS = 0.2
 BUNDLE = issue(
     Bundle(
         tenant="acme",
@@ -53,66 +60,54 @@ BUNDLE = issue(
         tiers=(Tier("gold", 20_000),),
         limits=OfflineLimits(50, 1_000_000),
     ),
-    CLOUD_KEY,
+    RULES_KEY,
 )
 
 
-@dataclass
-class Settings:
-    """How bad the world is; drawn from the seed unless a test plants a bug."""
-
-    loss: float
-    duplication: float
-    crash: float
-    answer_first: bool = False  # bug: the screen says yes before the disk does
-    watermark_first: bool = False  # bug: the receipt goes out before the commit
-    list_claims: int = 0  # bug: the list says that it has more of our records than it has
-
-
-@dataclass
 class World:
     """One seed; ``run`` it, then ask for the ``verdict``."""
 
-    seed: int
-    folder: Path
-    settings: Settings | None = None
-    faults: list[str] = field(default_factory=list)
-    taps: int = 0
-
-    def __post_init__(self) -> None:
-        self.clock = Clockwork(self.seed)
+    def __init__(self, seed: int, folder: Path, settings: Settings | None = None) -> None:
+        self.clock = Clockwork(seed)
         random = self.clock.random
         drawn = Settings(random.uniform(0, 0.3), random.uniform(0, 0.5), random.uniform(0, 0.02))
-        self.set = self.settings or drawn
-        self.cards = [random.randbytes(16) for _ in range(MEMBERS + 2)]
-        owners = [f"m-{place % MEMBERS}" for place in range(MEMBERS + 2)]
-        self.books = Books(BUNDLE, dict(zip(self.cards, owners, strict=True)), {})
-        self.ledger = Ledger(self.books)
-        self.lines: dict[str, bool] = {}
-        self.terminals = [self._terminal(place) for place in range(TERMINALS)]
+        self.set = replace(settings or drawn)
+        cards = [random.randbytes(16) for _ in range(MEMBERS + 2)]
+        owners = {card: f"m-{place % MEMBERS}" for place, card in enumerate(cards)}
+        self.books = Books(BUNDLE, owners, random.choice(PIECE_MEMBERS))
+        self._folder = folder
+        self._lines: dict[str, bool] = {}
+        self._retained: dict[str, bytes] = {}
+        self._feed_waits = False
+        self.terminals = [self._terminal(f"t-{place}") for place in range(TERMINALS)]
+        self._shops = [
+            Shop(each, self.clock, self.books, self.set, self._power_off) for each in self.terminals
+        ]
+        self._start_cloud()
+
+    @property
+    def taps(self) -> int:
+        """How many cards were held to a terminal that was on."""
+        return sum(shop.taps for shop in self._shops)
 
     def run(self) -> None:
         """Faults, then peace, then rest."""
-        for terminal in self.terminals:
-            terminal.start()
-            self._line_up(terminal)
-            self.clock.soon(TAP_EVERY_MS, lambda terminal=terminal: self._tap(terminal))  # type: ignore[misc]
-            self.clock.soon(40_000, lambda terminal=terminal: self._cut(terminal))  # type: ignore[misc]
+        for terminal, shop in zip(self.terminals, self._shops, strict=True):
+            self._start(terminal)
+            shop.open(FAULTS_END_MS)
+            self._soon(CUT_EVERY_MS, self._cut, terminal)
+            self._soon(GRANT_EVERY_MS, self._grant, terminal)
             self._tick(terminal)
         self.clock.run(FAULTS_END_MS)
-        self.set = Settings(0, 0, 0, list_claims=self.set.list_claims)
+        self.set.heal()
         for terminal in self.terminals:
-            if not terminal.is_on:
-                terminal.start()
-            if not self.lines[terminal.identity.terminal]:
-                self._line_up(terminal)
+            self._start(terminal)
         self.clock.run(REST_MS)
 
     def close(self) -> None:
         """Give the terminals' files back; the verdict is asked for before."""
         for terminal in self.terminals:
-            if terminal.is_on:
-                terminal.stop()
+            terminal.close()
 
     def digest(self) -> tuple[object, ...]:
         """Everything that two runs of one seed must have in common."""
@@ -121,113 +116,146 @@ class World:
             sorted(self.books.balances.items()),
             sorted((place, row.hash) for place, row in self.books.records.items()),
             sorted(self.books.states.items()),
+            sorted(self.books.chains.items()),
         )
 
     def verdict(self) -> list[str]:
         """What does not hold, in words; empty when all does."""
-        return [*self.faults, *self._chain_faults(), *self._money_faults(), *self._rest_faults()]
+        shown = [fault for shop in self._shops for fault in shop.faults]
+        return [*shown, *verdict.faults(self.books, self.terminals)]
 
-    # -- what must hold ------------------------------------------------------------------------
+    # -- terminals and their operators ---------------------------------------------------------
 
-    def _chain_faults(self) -> Iterator[str]:
-        for terminal in self.terminals:
-            name, records = terminal.identity.terminal, terminal.chain()
-            extend(opening_head(1, GRANT), records)
-            chain = self.books.chains[name]
-            if chain.standing is not Standing.ACTIVE:
-                yield f"{name}: {chain.standing.name}"
-            booked = {
-                row.hash
-                for place, row in self.books.records.items()
-                if place >> 40 == chain.chain and row.state != "quarantined"
-            }
-            if booked != {sealed.hash for sealed in records}:
-                yield f"{name}: {len(records)} records, {len(booked)} in the ledger"
-            written = {sealed.record.tid.hex() for sealed in records}
-            lost = [each.tid for each in terminal.answered if each.tid and each.tid not in written]
-            if lost:
-                yield f"{name}: {len(lost)} answers without a record"
-            orders = Counter(sealed.record.order for sealed in records if sealed.record.order)
-            if any(count > 1 for count in orders.values()):
-                yield f"{name}: an order was booked twice"
-
-    def _money_faults(self) -> Iterator[str]:
-        by_unit: Counter[str] = Counter()
-        for (_, unit), amount in self.books.balances.items():
-            by_unit[unit] += amount
-        if any(by_unit.values()):
-            yield f"entries do not sum to zero: {dict(by_unit)}"
-        if any(self.books.entries.values()):
-            yield "a record's entries do not balance"
-        if self.books.quarantined:
-            yield f"{self.books.quarantined} records quarantined"
-        everything = self._events()
-        for member in sorted(set(self.books.cards.values())):
-            right = fold(everything.get(member, []))
-            state = self.books.states.get(member, EMPTY)
-            if right != state:
-                yield f"{member}: state is not the fold of the journals"
-            if -self.books.balances["principal:" + member, "CNY"] != right.principal:
-                yield f"{member}: balance is not the fold of the journals"
-
-    def _rest_faults(self) -> Iterator[str]:
-        for terminal in self.terminals:
-            name, sync = terminal.identity.terminal, terminal.relay.state
-            if sync.acked != terminal.journal.head.seq:
-                yield f"{name}: did not come to rest ({sync.acked} of {sync.head})"
-            elif terminal.cache.state.version != self.books.list_version:
-                yield f"{name}: has an old member list"
-
-    def _events(self) -> dict[str, list[Event]]:
-        events: dict[str, list[Event]] = {}
-        for terminal in self.terminals:
-            for sealed in terminal.chain():
-                record = sealed.record
-                if moves_account(record.kind) and record.card is not None:
-                    member = self.books.cards[record.card.reference]
-                    events.setdefault(member, []).append(event_of(record))
-        return events
-
-    # -- what happens --------------------------------------------------------------------------
-
-    def _terminal(self, place: int) -> Terminal:
-        name = f"t-{place}"
-        key = Ed25519Signer(bytes([place]) * 32)
-        head = opening_head(1, GRANT)
-        public = key.verifier.public
-        self.books.chains[name] = Chain(
-            place + 1, name, "site-1", 1, EDDSA, public, head, 0, Standing.ACTIVE, 1
-        )
-        folder = self.folder / name
+    def _terminal(self, name: str) -> Terminal:
+        folder = self._folder / name
         folder.mkdir()
+        self._lines[name] = False
         terminal: Terminal = Terminal(
             folder,
-            Identity(name, 1, GRANT, key, key.verifier),
+            self._granted(name, 0),
             BUNDLE,
-            lambda: self.clock.now_ms,
-            self.clock.random,
+            self.clock,
             lambda: self.clock.chance(self.set.crash),
             Wire(
                 lambda number, data: self._send(terminal, number, data),
-                lambda base: self._list_to(terminal, base),
+                lambda reported: self._report(terminal, reported),
             ),
         )
-        self.lines[name] = False
         return terminal
+
+    def _granted(self, name: str, told_seq: int) -> Identity:
+        """Grant a terminal its next epoch, with a key of its own."""
+        key = Ed25519Signer(self.clock.random.randbytes(32))
+        now_ms = self.clock.wall_ms()
+        epoch = self.books.grant(name, key.verifier.public, now_ms, told_seq)
+        return Identity(name, epoch, grant_of(epoch), key, key.verifier)
+
+    def _grant(self, terminal: Terminal) -> None:
+        """Where the terminal was online, the cloud knows how many records the old epoch has."""
+        if self.clock.now_ms > FAULTS_END_MS:
+            return
+        name, told_seq = terminal.identity.terminal, 0
+        if terminal.is_on and self._lines[name]:
+            told_seq = terminal.journal.head.seq
+        self._stop(terminal)
+        terminal.identity = self._granted(name, told_seq)
+        self.gateway.tell_retained(name)
+        self._soon(POWER_OFF_MS, self._switch_on, terminal)
+        if terminal.identity.epoch <= GRANTS_MAX:
+            self._soon(GRANT_EVERY_MS, self._grant, terminal)
+
+    def _power_off(self, terminal: Terminal, again: Callable[[], None]) -> None:
+        """The terminal starts again a little later, and the till asks once more."""
+        self._stop(terminal)
+        if self.clock.chance(CACHE_LOSS):
+            terminal.lose_cache()
+
+        def start() -> None:
+            self._start(terminal)
+            again()
+
+        self.clock.soon(POWER_OFF_MS, start)
+
+    def _stop(self, terminal: Terminal) -> None:
+        if terminal.is_on:
+            terminal.stop()
+        self._lines[terminal.identity.terminal] = False
+
+    def _switch_on(self, terminal: Terminal) -> None:
+        """Cards are served before the line stands."""
+        if not terminal.is_on:
+            terminal.start()
+        self._soon(MENDED_MS, self._start, terminal)
+
+    def _start(self, terminal: Terminal) -> None:
+        """Whatever is off goes on, and whatever is down comes up."""
+        if not terminal.is_on:
+            terminal.start()
+        if not self._lines[terminal.identity.terminal]:
+            self._line_up(terminal)
+
+    # -- the cloud -----------------------------------------------------------------------------
+
+    def _start_cloud(self) -> None:
+        """Only what is on its disk, and with the broker, is left of the one before."""
+        self.ledger = Ledger(self.books)
+        self.gateway = Gateway(self.books, self.clock.wall_ms, self._say)
+
+    def _arrive(self, terminal: Terminal, data: bytes) -> None:
+        """A batch is at the ledger, which may fail before or after its commit."""
+        batch = Batch(SITE, terminal.identity.terminal, data)
+        made = self.ledger.plan(batch, self.clock.wall_ms())
+        if self.set.watermark_first:
+            self.gateway.tell_marks(made)
+        if self.clock.chance(self.set.crash * 3):
+            self._start_cloud()
+            return
+        self.ledger.commit(made)
+        if self.clock.chance(self.set.crash * 3):
+            self._start_cloud()
+            return
+        self.gateway.tell_marks(made)
+        self._feed()
+
+    def _hear(self, terminal: Terminal, reported: Reported) -> None:
+        self.books.reported[terminal.identity.terminal] = reported
+        self.gateway.heard(terminal.identity.terminal, reported)
+        self._feed()
+
+    def _feed(self) -> None:
+        """Tell of changed members; what the line does not take now is told a little later."""
+        if not self.gateway.tell_members() and not self._feed_waits:
+            self._feed_waits = True
+            self.clock.after(FEED_PAUSE_MS, self._feed_on)
+
+    def _feed_on(self) -> None:
+        self._feed_waits = False
+        self._feed()
+
+    # -- the line ------------------------------------------------------------------------------
+
+    def _soon(self, mean_ms: float, call: Callable[[Terminal], None], terminal: Terminal) -> None:
+        self.clock.soon(mean_ms, lambda: call(terminal))
 
     def _later(self, terminal: Terminal, mean_ms: float, call: Callable[[], None]) -> None:
         """What is under way to a terminal arrives only over a line that still stands."""
 
         def arrive() -> None:
-            if terminal.is_on and self.lines[terminal.identity.terminal]:
+            if terminal.is_on and self._lines[terminal.identity.terminal]:
                 call()
 
         self.clock.soon(mean_ms, arrive)
 
+    def _deliver(self, terminal: Terminal, leaf: Down, data: bytes) -> None:
+        """What the cloud signed may come at once, late, twice or never."""
+        for mean_ms in (150, REPEATED_MS)[: 1 + self.clock.chance(self.set.duplication)]:
+            if not self.clock.chance(self.set.loss):
+                self._later(terminal, mean_ms, lambda: terminal.receive(leaf, data))
+
     def _send(self, terminal: Terminal, number: int, data: bytes) -> bool:
-        name = terminal.identity.terminal
-        if not self.lines[name]:
+        if not self._lines[terminal.identity.terminal]:
             return False
+        # The broker's word is never lost on a line that stands (MQTT 3.1.1, section 4.3.2).
         self._later(terminal, 50, lambda: terminal.feed(sync_flow.Delivered(number)))
         copies = 1 + self.clock.chance(self.set.duplication)
         for _ in range(copies):
@@ -235,158 +263,55 @@ class World:
                 self.clock.soon(400, lambda: self._arrive(terminal, data))
         return True
 
-    def _arrive(self, terminal: Terminal, data: bytes) -> None:
-        """A batch is at the ledger, which may fail before or after its commit."""
-        name = terminal.identity.terminal
-        made = self.ledger.plan(Batch("site-1", name, data), self.clock.now_ms)
-        missing = made.missing.get(self.books.chains[name].chain, ())
-        if self.set.watermark_first and made.chains:
-            early = self.ledger.watermark(name)
-            head = made.chains[0].head
-            told = type(early)(
-                terminal=name,
-                epoch=1,
-                upto_seq=head.seq,
-                head_hash=head.hash,
-                server_ms=0,
-            )
-            self._later(terminal, 50, lambda: terminal.receive_watermark(told))
-        if self.clock.chance(self.set.crash * 3):
-            self.ledger = Ledger(self.books)
-            return
-        self.ledger.commit(made)
-        if self.clock.chance(self.set.crash * 3):
-            self.ledger = Ledger(self.books)
-            return
-        self._tell(terminal, missing)
-        for each in self.terminals:
-            if each.is_on:
-                self._list_to(each, each.cache.state.version)
-
-    def _tell(self, terminal: Terminal, missing: tuple[tuple[int, int], ...] = ()) -> None:
-        watermark = self.ledger.watermark(terminal.identity.terminal, missing)
+    def _report(self, terminal: Terminal, reported: Reported) -> bool:
+        if not self._lines[terminal.identity.terminal]:
+            return False
         if not self.clock.chance(self.set.loss):
-            self._later(terminal, 100, lambda: terminal.receive_watermark(watermark))
+            self.clock.soon(400, lambda: self._hear(terminal, reported))
+        return True
 
-    def _list_to(self, terminal: Terminal, base: int) -> None:
-        news = self.ledger.changes(terminal.identity.terminal, base)
-        if self.set.list_claims:
-            claimed = min(news.upto_seq + self.set.list_claims, terminal.journal.head.seq)
-            news = type(news)(
-                terminal=news.terminal,
-                base=news.base,
-                list_version=news.list_version,
-                epoch=news.epoch,
-                upto_seq=claimed,
-                members=news.members,
-            )
-        if not self.clock.chance(self.set.loss):
-            self._later(terminal, 150, lambda: terminal.receive_list(news))
+    def _say(self, name: str, leaf: Down, data: bytes, *, retain: bool) -> bool:
+        """The broker takes a word of the cloud, or does not."""
+        if self.clock.chance(self.set.loss / 3):
+            return False
+        if retain:
+            self._retained[name] = data
+        terminal = next(each for each in self.terminals if each.identity.terminal == name)
+        if leaf is Down.MEMBERS and self.set.list_claims:
+            data = self._exaggerated(terminal, data)
+        self._deliver(terminal, leaf, data)
+        return True
+
+    def _exaggerated(self, terminal: Terminal, data: bytes) -> bytes:
+        news = member_list.accept(data, TRUST.cloud)
+        if not terminal.is_on:
+            return data
+        claimed = min(news.upto_seq + self.set.list_claims, terminal.journal.sending_seq)
+        return member_list.issue(structs.replace(news, upto_seq=claimed), CLOUD_KEY)
 
     def _line_up(self, terminal: Terminal) -> None:
-        self.lines[terminal.identity.terminal] = True
-        terminal.feed(sync_flow.LineUp())
-        self._tell(terminal)  # retained
-        self._list_to(terminal, terminal.cache.state.version)
-
-    def _line_down(self, terminal: Terminal) -> None:
-        self.lines[terminal.identity.terminal] = False
-        terminal.feed(sync_flow.LineDown())
+        name = terminal.identity.terminal
+        self._lines[name] = True
+        terminal.line_up()
+        retained = self._retained.get(name)
+        if retained is not None:
+            self._deliver(terminal, Down.ACK, retained)
 
     def _cut(self, terminal: Terminal) -> None:
         """The line is cut and comes back; again and again until the faults end."""
         if self.clock.now_ms > FAULTS_END_MS:
             return
-        if terminal.is_on:
-            self._line_down(terminal)
-        self.clock.soon(30_000, lambda: self._mend(terminal))
+        self._lines[terminal.identity.terminal] = False
+        terminal.feed(sync_flow.LineDown())
+        self._soon(MENDED_MS, self._mend, terminal)
 
     def _mend(self, terminal: Terminal) -> None:
-        if terminal.is_on and not self.lines[terminal.identity.terminal]:
-            self._line_up(terminal)
-        self.clock.soon(60_000, lambda: self._cut(terminal))
+        if terminal.is_on:
+            self._start(terminal)
+        self._soon(CUT_EVERY_MS, self._cut, terminal)
 
     def _tick(self, terminal: Terminal) -> None:
         terminal.feed(sync_flow.Ticked())
-        if terminal.is_on and self.clock.now_ms % 10_000 == 0:
-            self._wish(terminal)
-        self.clock.after(1_000, lambda: self._tick(terminal))
-
-    def _wish(self, terminal: Terminal) -> None:
-        """What a terminal reports from time to time: its list version brings what it lacks."""
-        if self.lines[terminal.identity.terminal]:
-            self._list_to(terminal, terminal.cache.state.version)
-
-    # -- taps ----------------------------------------------------------------------------------
-
-    def _tap(self, terminal: Terminal) -> None:
-        if self.clock.now_ms > FAULTS_END_MS:
-            return
-        if terminal.is_on:
-            self.taps += 1
-            self._try_tap(terminal, self._order(terminal), self.clock.random.choice(self.cards))
-        self.clock.soon(TAP_EVERY_MS, lambda: self._tap(terminal))
-
-    def _try_tap(self, terminal: Terminal, order: Order, reference: bytes) -> None:
-        if not terminal.is_on:
-            return
-        card = Card(reference, "cpu", CardClass.SECURE)
-        if self.set.answer_first and self.clock.chance(self.set.crash):
-            terminal.answered.append(
-                Answer(order=order.id, state=AnswerState.APPROVED, tid="00" * 16)
-            )
-            self._power_off(terminal, lambda: None)
-            return
-        try:
-            answer = terminal.tap(order, card)
-        except Crash:
-            self._power_off(terminal, lambda: self._try_tap(terminal, order, reference))
-            return
-        if answer is not None and answer.order == order.id:
-            self._check_balance(terminal, answer, reference)
-
-    def _power_off(self, terminal: Terminal, again: Callable[[], None]) -> None:
-        """The terminal starts again a little later, and the till asks once more."""
-        terminal.stop()
-        self.lines[terminal.identity.terminal] = False
-
-        def start() -> None:
-            if not terminal.is_on:
-                terminal.start()
-                self._line_up(terminal)
-            again()
-
-        self.clock.soon(5_000, start)
-
-    def _check_balance(self, terminal: Terminal, answer: Answer, reference: bytes) -> None:
-        """The screen shows the fold of all that the terminal can know: its list and its journal."""
-        member = self.books.cards[reference]
-        newest = terminal.journal.newest()
-        if answer.balance is None or newest is None or newest.record.tid.hex() != answer.tid:
-            return
-        version = terminal.cache.state.version
-        known = [event for at, event in self.books.log[member] if at <= version]
-        for sealed in terminal.chain():
-            record = sealed.record
-            card = record.card.reference if record.card else b""
-            if moves_account(record.kind) and self.books.cards.get(card) == member:
-                known.append(event_of(record))
-        right = fold(known)
-        if answer.balance != right.balance:
-            self.faults.append(
-                f"{terminal.identity.terminal}: showed {answer.balance}, knew {right.balance}"
-            )
-
-    def _order(self, terminal: Terminal) -> Order:
-        random: Random = self.clock.random
-        number = f"o-{terminal.identity.terminal}-{self.taps}"
-        draw = random.random()
-        if draw < 0.3:
-            return top_up(number, random.randrange(1_000, 20_000), "cash")
-        if draw < 0.4:
-            done = [each for each in terminal.answered if each.state is AnswerState.APPROVED]
-            tids = [each.tid for each in done if each.tid and each.tid != "00" * 16]
-            if tids:
-                return void(number, bytes.fromhex(random.choice(tids)))
-        items = (Item("coffee", random.randrange(1, 4)), Item("bun", random.randrange(1, 3)))
-        return sale(number, items)
+        if self.clock.now_ms % REPORT_EVERY_MS == 0:
+            terminal.report()
+        self.clock.after(TICK_MS, lambda: self._tick(terminal))
