@@ -20,6 +20,7 @@ STEPS = (
     (1, "%(count)s s"),
 )
 MINUS = "−"
+_CALENDAR_ENDS_MS = int(datetime.max.replace(tzinfo=UTC).timestamp()) * 1000
 
 
 def money(amount: int, unit: str) -> str:
@@ -45,9 +46,14 @@ def number(value: int) -> str:
 
 
 def moment(wall_ms: int) -> Markup:
-    """A point in time in UTC, which the page's script shows in the reader's own zone."""
+    """A point in time in UTC, which the page's script shows in the reader's own zone.
+
+    A terminal's clock may claim any year; one that no calendar has stands as what was claimed.
+    """
     if not wall_ms:
         return Markup('<span class="none">–</span>')
+    if not 0 < wall_ms < _CALENDAR_ENDS_MS:
+        return Markup('<span class="none">{} ms</span>').format(number(wall_ms))
     at = datetime.fromtimestamp(wall_ms / 1000, UTC)
     machine = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Markup('<time datetime="{}">{} UTC</time>').format(machine, f"{at:%Y-%m-%d %H:%M:%S}")

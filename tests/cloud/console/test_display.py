@@ -45,6 +45,15 @@ def test_a_moment_is_for_people_and_machines() -> None:
     assert "time" not in moment(0)
 
 
+@pytest.mark.parametrize("wall_ms", [(1 << 48) - 1, 1 << 53, -1])
+def test_a_year_that_no_calendar_has_is_shown_as_it_was_claimed(wall_ms: int) -> None:
+    assert moment(wall_ms) == f'<span class="none">{number(wall_ms)} ms</span>'
+
+
+def test_the_last_year_of_the_calendar_is_a_moment() -> None:
+    assert "9999-12-31" in moment(253_402_300_798_000)
+
+
 def test_a_fingerprint_is_grouped_and_harmless() -> None:
     assert fingerprint("0123456789") == '<code class="hash">01234567<wbr>89</code>'
     assert "<b>" not in fingerprint("<b>bold</b>")
