@@ -92,6 +92,15 @@ class CardForged(DriverError):
     todo = "Keep the card's owner informed and have the card replaced."
 
 
+class ChannelBroken(DriverError):
+    """A MAC, padding or counter of a secured exchange that does not fit; the session is over."""
+
+    code = "channel_broken"
+    what = "What card and terminal said to each other was changed or lost its order"
+    kept = "Nothing more was sent; what the card did before is settled at its next tap."
+    todo = "Present the card again; if it stays so, have the card or the reader replaced."
+
+
 class CardExpired(DriverError):
     """A genuine card after its last day."""
 

@@ -75,6 +75,15 @@ class UnknownKey(BadSignature):
     what = "A message is signed by a key that is not trusted here"
 
 
+class SunRefused(BadSignature):
+    """A tag's message that no tag of ours wrote: wrong MAC, wrong key, or not such a message."""
+
+    code = "sun_refused"
+    what = "The tag's message could not be verified"
+    kept = "Nothing was booked."
+    todo = "Read the tag once more; if it stays so, have it replaced."
+
+
 class BrokenChain(ProtocolError):
     """A record that does not follow the one before it."""
 

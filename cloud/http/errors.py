@@ -155,6 +155,7 @@ STATUS: Mapping[str, HTTPStatus] = {
     "malformed": HTTPStatus.UNPROCESSABLE_ENTITY,
     "wrong_version": HTTPStatus.UNPROCESSABLE_ENTITY,
     "bad_signature": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "sun_refused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "unknown_key": HTTPStatus.UNPROCESSABLE_ENTITY,
     "bad_topic": HTTPStatus.UNPROCESSABLE_ENTITY,
     "bad_bundle": HTTPStatus.UNPROCESSABLE_ENTITY,
