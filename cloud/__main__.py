@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,37 @@ def create_token(
     from cloud import wiring
 
     print(wiring.make_token(context.obj, role, label or role.value))
+
+
+@token.command("list")
+def list_tokens(context: typer.Context) -> None:
+    """List who has a token; the tokens themselves are kept nowhere."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cloud import wiring
+
+    table = Table("id", "role", "label", "made (UTC)", "ended (UTC)")
+    for held in wiring.held_tokens(context.obj):
+        times = (held.created_ms, held.revoked_ms)
+        made, ended = (
+            datetime.fromtimestamp(each / 1000, UTC).strftime("%Y-%m-%d %H:%M") if each else "–"
+            for each in times
+        )
+        table.add_row(held.id, held.role.value, held.label, made, ended)
+    Console().print(table)
+
+
+@token.command("revoke")
+def revoke_token(
+    context: typer.Context,
+    identity: Annotated[str, typer.Argument(metavar="ID", help="As token list shows it.")],
+) -> None:
+    """End a token at once, and whoever is logged in with it."""
+    from cloud import wiring
+
+    wiring.end_token(context.obj, identity)
+    print(f"{identity} and its sessions are ended")
 
 
 @app.command()

@@ -78,6 +78,14 @@ class TerminalRevoked(CloudError):
     todo = "Enrol it under a new id."
 
 
+class UnknownToken(CloudError):
+    """A token that was never made, or was ended before."""
+
+    code = "unknown_token"
+    what = "No token that is valid has this id"
+    todo = "Look for it with: tapledger-cloud token list"
+
+
 class UnknownMember(CloudError):
     """A member that nobody knows."""
 

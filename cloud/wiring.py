@@ -30,7 +30,13 @@ from cloud.http.app import Parts, create_app
 from cloud.http.backend import Backend
 from cloud.http.guard import Guard
 from cloud.http.identity import CONSOLE_PATH, SECRET_BYTES, Role, Sessions, digest_of, new_token
-from cloud.http.store import StoredCredentials, add_token
+from cloud.http.store import (
+    HeldToken,
+    StoredCredentials,
+    add_token,
+    all_tokens,
+    revoke_token,
+)
 from cloud.ledger import api as ledger_api
 from cloud.ledger import pages as ledger_pages
 from cloud.ledger.transaction import Ledger
@@ -88,6 +94,26 @@ def make_token(settings: Settings, role: Role, label: str) -> str:
     finally:
         database.close()
     return token
+
+
+def held_tokens(settings: Settings) -> list[HeldToken]:
+    """Every token that was ever made, newest first."""
+    database = database_of(settings)
+    try:
+        with database.read() as connection:
+            return all_tokens(connection)
+    finally:
+        database.close()
+
+
+def end_token(settings: Settings, token_id: str) -> None:
+    """End a token and its sessions at once; UnknownToken when it is not valid."""
+    database = database_of(settings)
+    try:
+        with database.write() as connection:
+            revoke_token(connection, token_id, Clocks.wall_ms())
+    finally:
+        database.close()
 
 
 @contextmanager

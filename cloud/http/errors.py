@@ -141,6 +141,7 @@ STATUS: Mapping[str, HTTPStatus] = {
     "unknown_card": HTTPStatus.NOT_FOUND,
     "unknown_bundle": HTTPStatus.NOT_FOUND,
     "unknown_record": HTTPStatus.NOT_FOUND,
+    "unknown_token": HTTPStatus.NOT_FOUND,
     "terminal_exists": HTTPStatus.CONFLICT,
     "terminal_revoked": HTTPStatus.CONFLICT,
     "member_exists": HTTPStatus.CONFLICT,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from cloud.errors import UnknownToken
 from cloud.http.identity import Caller, Role
 from cloud.storage.engine import Database
 from cloud.storage.schema import api_tokens, idempotency, sessions
@@ -66,14 +67,32 @@ def add_token(
     )
 
 
-def revoke_token(connection: Connection, token_id: str, now_ms: int) -> bool:
-    """End a token and, with it, its sessions; False when there is no such valid token."""
+class HeldToken(NamedTuple):
+    """A token as it is listed; times in ms, ``revoked_ms`` 0 = valid."""
+
+    id: str
+    role: Role
+    label: str
+    created_ms: int
+    revoked_ms: int
+
+
+def all_tokens(connection: Connection) -> list[HeldToken]:
+    """Every token that was ever made, newest first."""
+    columns = [api_tokens.c[name] for name in HeldToken._fields]
+    rows = connection.execute(select(*columns).order_by(api_tokens.c.created_ms.desc()))
+    return [HeldToken(row.id, Role(row.role), *row[2:]) for row in rows]
+
+
+def revoke_token(connection: Connection, token_id: str, now_ms: int) -> None:
+    """End a token and, with it, its sessions; UnknownToken when there is no such valid token."""
     ended = connection.execute(
         update(api_tokens)
         .where(api_tokens.c.id == token_id, api_tokens.c.revoked_ms == 0)
         .values(revoked_ms=now_ms)
     )
-    return bool(ended.rowcount)
+    if not ended.rowcount:
+        raise UnknownToken(token_id[:40])
 
 
 class Answered(NamedTuple):

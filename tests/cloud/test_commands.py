@@ -1,0 +1,52 @@
+"""The technician's commands of tapledger-cloud, as one types them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import run
+
+TOML = """\
+tenant = "acme"
+currency = "CNY"
+
+[mqtt]
+host = "127.0.0.1"
+port = 1
+ca = "ca.pem"
+certificate = "cloud.pem"
+key = "cloud.key"
+"""
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Path:
+    file = tmp_path / "cloud.toml"
+    file.write_text(TOML)
+    return file
+
+
+def typed(cloud: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cloud", "--config", str(cloud), *words]
+    return subprocess.run(  # noqa: PLW1510  (each test looks at the status)
+        command, cwd=run.ROOT, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_token_is_listed_and_ended(cloud: Path) -> None:
+    assert typed(cloud, "init").returncode == 0
+    made = typed(cloud, "token", "create", "--role", "reader", "--label", "till report")
+    secret = made.stdout.strip()
+    listed = typed(cloud, "token", "list").stdout
+    assert secret not in listed
+    (row,) = [line for line in listed.splitlines() if "till report" in line]
+    identity = row.split("│")[1].strip()
+    assert typed(cloud, "token", "revoke", identity).returncode == 0
+    again = typed(cloud, "token", "revoke", identity)
+    assert again.returncode == 1
+    assert again.stderr.startswith("unknown_token: ")
+    assert "Traceback" not in again.stderr
