@@ -211,11 +211,13 @@ class Session:
     def _decipher(self, enciphered: bytes, before: bytes, after: bytes) -> bytes:
         """Plain data whose checksum over ``before``, data and ``after`` fits.
 
-        The length is not on the wire: the padding is zeros, or 80 and zeros, so that the place of
-        the checksum is tried within the last block and one byte on.
+        The length is not on the wire and the padding is zeros, or 80 and zeros: every place of the
+        checksum is tried. The shortest data that fits is meant, because data with its checksum
+        behind it has the checksum zero, as padding has.
         """
         plain = self._deciphered(enciphered)
-        for end in range(len(plain) - CRC_BYTES, max(-1, len(plain) - CRC_BYTES - _BLOCK - 1), -1):
+        last = len(plain) - CRC_BYTES
+        for end in range(max(0, last - _BLOCK), last + 1):
             data, check = plain[:end], plain[end : end + CRC_BYTES]
             padding = plain[end + CRC_BYTES :]
             if padding.removeprefix(b"\x80").strip(b"\x00"):

@@ -47,6 +47,11 @@ def stored_key(key: bytes) -> bytes:
     return key[7::-1] + key[:7:-1]
 
 
+def request(key_number: int = 0) -> bytes:
+    """The first frame; Ultralight C has key 0 alone."""
+    return AUTHENTICATE + bytes((key_number,))
+
+
 class ReaderAuthentication:
     """The reader's half over whole frames: ``frame`` answers the card's AF and challenge."""
 
