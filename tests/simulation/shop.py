@@ -13,8 +13,10 @@ from tests.simulation.ledger import Books
 from tests.simulation.settings import Settings
 from tests.simulation.terminal import Crash, Terminal
 
-TAP_EVERY_MS = 12_000
-COMES_AGAIN, COMES_AGAIN_MS = 0.4, 3_000
+VISIT_EVERY_MS = 22_000
+# How often a tap is followed by one of the same card, and how soon: what a list must not count
+# twice is seen while it is new.
+COMES_AGAIN, COMES_AGAIN_MS = 0.75, 1_500
 # An answer that no record stands behind.
 NO_TID = "00" * 16
 
@@ -39,9 +41,9 @@ class Shop:
 
     def open(self, ends_ms: int) -> None:
         """Have cards come now and then."""
-        self._time.soon(TAP_EVERY_MS, lambda: self._tap(ends_ms))
+        self._time.soon(VISIT_EVERY_MS, lambda: self._visit(ends_ms))
 
-    def _tap(self, ends_ms: int) -> None:
+    def _visit(self, ends_ms: int) -> None:
         if self._time.now_ms > ends_ms:
             return
         self._serve(self._time.random.choice(list(self._books.cards)))

@@ -32,7 +32,7 @@ from tests.simulation.world import World
 SEEDS = 200
 CHUNK = 20
 # A planted bug has this many worlds to show itself.
-BUG_SEEDS = 20
+BUG_SEEDS = 12
 HARSH = Settings(loss=0.25, duplication=0.4, crash=0.03)
 
 

@@ -35,16 +35,18 @@ TERMINALS, MEMBERS = 4, 6
 FAULTS_END_MS = 300_000
 # Resends slow down to one a minute: two of them, and the answer, must fit.
 REST_MS = FAULTS_END_MS + 300_000
+# A line that stands loses no report (QoS 1), and here it does: so terminals repeat theirs.
 TICK_MS, REPORT_EVERY_MS = 1_000, 30_000
 CUT_EVERY_MS, MENDED_MS, POWER_OFF_MS = 60_000, 30_000, 5_000
-# A word of the cloud that comes twice comes so late.
-REPEATED_MS = 5_000
+# How long a message is on its way, and a word of the cloud that comes twice.
+PUBACK_MS, UP_MS, DOWN_MS, REPEATED_MS = 50, 400, 150, 5_000
 # A member list that the line did not take whole goes on after this.
 FEED_PAUSE_MS = 250
 # Members that one message of a list takes: so few that a list has several, or all.
 PIECE_MEMBERS = (1, 2, 2, MEMBERS)
 # How often operators grant a terminal its next epoch, and at most how many.
 GRANT_EVERY_MS, GRANTS_MAX = 90_000, 2
+# How often a terminal's cache is gone after a power failure.
 CACHE_LOSS = 0.2
 BUNDLE = issue(
     Bundle(
@@ -151,7 +153,10 @@ class World:
         return Identity(name, epoch, grant_of(epoch), key, key.verifier)
 
     def _grant(self, terminal: Terminal) -> None:
-        """Where the terminal was online, the cloud knows how many records the old epoch has."""
+        """The old key's epoch ends; of a terminal that was online the cloud knows its last record.
+
+        What that one has not sent yet comes first, from the same journal.
+        """
         if self.clock.now_ms > FAULTS_END_MS:
             return
         name, told_seq = terminal.identity.terminal, 0
@@ -248,7 +253,7 @@ class World:
 
     def _deliver(self, terminal: Terminal, leaf: Down, data: bytes) -> None:
         """What the cloud signed may come at once, late, twice or never."""
-        for mean_ms in (150, REPEATED_MS)[: 1 + self.clock.chance(self.set.duplication)]:
+        for mean_ms in (DOWN_MS, REPEATED_MS)[: 1 + self.clock.chance(self.set.duplication)]:
             if not self.clock.chance(self.set.loss):
                 self._later(terminal, mean_ms, lambda: terminal.receive(leaf, data))
 
@@ -256,18 +261,18 @@ class World:
         if not self._lines[terminal.identity.terminal]:
             return False
         # The broker's word is never lost on a line that stands (MQTT 3.1.1, section 4.3.2).
-        self._later(terminal, 50, lambda: terminal.feed(sync_flow.Delivered(number)))
+        self._later(terminal, PUBACK_MS, lambda: terminal.feed(sync_flow.Delivered(number)))
         copies = 1 + self.clock.chance(self.set.duplication)
         for _ in range(copies):
             if not self.clock.chance(self.set.loss):
-                self.clock.soon(400, lambda: self._arrive(terminal, data))
+                self.clock.soon(UP_MS, lambda: self._arrive(terminal, data))
         return True
 
     def _report(self, terminal: Terminal, reported: Reported) -> bool:
         if not self._lines[terminal.identity.terminal]:
             return False
         if not self.clock.chance(self.set.loss):
-            self.clock.soon(400, lambda: self._hear(terminal, reported))
+            self.clock.soon(UP_MS, lambda: self._hear(terminal, reported))
         return True
 
     def _say(self, name: str, leaf: Down, data: bytes, *, retain: bool) -> bool:
