@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -18,6 +20,9 @@ from cloud.errors import AlreadyInitialised, BadConfig, NotInitialised
 from protocol.signing import EDDSA, Ed25519Signer
 
 _NAMES = ("ledger", "rules")
+# Nobody guesses 128 bits.
+_CLIENT_ID_BYTES = 16
+_CLIENT_ID_LABEL = b"tapledger mqtt client id"
 
 
 class Keys(NamedTuple):
@@ -47,6 +52,17 @@ def load(folder: Path) -> Keys:
     return Keys(*(_load(_file(folder, name)) for name in _NAMES))
 
 
+def client_id(folder: Path) -> str:
+    """The cloud's name at its broker: always the same, and known to nobody without its key.
+
+    A broker ends the session whose name a second client takes, and not every broker ties a name to
+    a certificate. Errors as in ``load``.
+    """
+    private = _private_key(_file(folder, "ledger")).private_bytes_raw()
+    name = HKDF(SHA256(), _CLIENT_ID_BYTES, None, _CLIENT_ID_LABEL).derive(private)
+    return f"cloud-{name.hex()}"
+
+
 def public_text(key: Ed25519Signer) -> str:
     """A public key as configurations name it: ``-8:hex``."""
     return f"{EDDSA}:{key.verifier.public.hex()}"
@@ -57,6 +73,10 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _load(file: Path) -> Ed25519Signer:
+    return Ed25519Signer(_private_key(file).private_bytes_raw())
+
+
+def _private_key(file: Path) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(file.read_bytes(), None)
     except FileNotFoundError as error:
@@ -65,4 +85,4 @@ def _load(file: Path) -> Ed25519Signer:
         raise BadConfig(f"{file}: not a private key in PEM") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise BadConfig(f"{file}: not an Ed25519 key")
-    return Ed25519Signer(key.private_bytes_raw())
+    return key

@@ -170,6 +170,7 @@ def calm_collector() -> None:
 def _line(settings: Settings) -> MqttLine:
     mqtt = settings.config.mqtt
     where = MqttSettings(
+        client_id=keys.client_id(settings.keys),
         host=mqtt.host,
         port=mqtt.port,
         ca=settings.path(mqtt.ca),

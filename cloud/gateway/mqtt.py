@@ -19,7 +19,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from protocol.topics import cloud_filter
 
-CLIENT_ID = "cloud"
 KEEPALIVE_S = 30
 CONNECT_S = 5.0
 # Watermarks and lists on their way out. Above a few hundred paho slows down with each PUBACK.
@@ -38,8 +37,12 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MqttSettings:
-    """Where the broker is, and how we prove who we are (PEM files)."""
+    """Where the broker is, and how we prove who we are (PEM files).
 
+    ``client_id`` names the session that the broker keeps; it is a secret (cloud.keys).
+    """
+
+    client_id: str
     host: str
     port: int
     ca: Path
@@ -158,7 +161,7 @@ class MqttLine:
         settings = self._settings
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=CLIENT_ID,
+            client_id=settings.client_id,
             clean_session=False,
             reconnect_on_failure=False,
             manual_ack=True,

@@ -44,6 +44,7 @@ from tests.services.broker import BOTH_BROKERS, Broker, Client, running_broker
 pytest_plugins = ["tests.services.postgres"]
 
 DEADLINE_S = 20.0
+CLIENT_ID = "cloud-5ec2e7"
 HERE, THERE = (address(TENANT, SITE, name) for name in ("t-0001", "t-0002"))
 LEDGER_KEYS = {LEDGER_KEY.key_id: LEDGER_KEY.verifier}
 
@@ -72,6 +73,7 @@ class Cloud:
 
     def __init__(self, broker: Broker, database: Database) -> None:
         settings = MqttSettings(
+            client_id=CLIENT_ID,
             host="127.0.0.1",
             port=broker.port,
             ca=broker.cloud.ca,
