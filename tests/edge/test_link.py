@@ -206,11 +206,12 @@ def test_a_stop_ends_a_link_that_waits(tmp_path: Path) -> None:
         LinkSettings(at=AT, host="127.0.0.1", port=1, ca=nowhere, certificate=nowhere, key=nowhere),
         World(uniform=lambda: 1.0, mono_s=time.monotonic, session=lambda: "s", will=last_words),
     )
+    before = set(threading.enumerate())
     link.start(Heard())
     begun = time.monotonic()
     link.stop()
     assert time.monotonic() - begun < SOON_S
-    wait_until(lambda: "link" not in {thread.name for thread in threading.enumerate()})
+    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_pauses_grow_to_their_bound_and_are_spread() -> None:
