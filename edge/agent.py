@@ -149,7 +149,7 @@ class Agent:
     def place(self, order: Order) -> Answer:
         """See edge.ports.Counter."""
         with self._refusing():
-            return self._books.recorded(order.id) or self._hold(order)
+            return self._books.answered(order) or self._hold(order)
 
     def cancel(self, order_id: str) -> Answer | None:
         """See edge.counter.Desk."""

@@ -16,8 +16,9 @@ from edge.cache import Cache
 from edge.clock import STEP_MS, Clock, stepped_ms
 from edge.decide import Decision, Facts, InForce, Tap, answer_of, decide, unrecordable
 from edge.draft import Draft, Stamp, record_behind
-from edge.journal import Journal
-from edge.order import Answer, OrderKind
+from edge.errors import OrderReused
+from edge.journal import Booked, Journal
+from edge.order import Answer, Order, OrderKind
 from edge.pending import Pending, Place, place_of, state_after, state_behind
 from edge.tap_flow import Book
 from protocol.chain import Head
@@ -35,6 +36,7 @@ _TID_RANDOM_BYTES = 10
 STATES_KEPT = 512
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Answer).decode
+_decode_order = msgspec.json.Decoder(Order).decode
 
 
 class Situation(NamedTuple):
@@ -100,10 +102,12 @@ class Books:
         facts = self._facts(tap, situation, moment)
         decision = decide(Tap(tap.order, tap.card, tap.refusal), facts)
         decided = self._clock.mono_s()
+        asked = _encode(tap.order) if tap.order else None
         try:
-            answer, record = self._booked(decision, facts, moment)
+            answer, record = self._booked(decision, facts, moment, asked)
         except ProtocolError as error:
-            answer, record = self._booked(unrecordable(decision, error), facts, moment)
+            declined = unrecordable(decision, error)
+            answer, record = self._booked(declined, facts, moment, asked)
         stages = {
             "decide": _ms(decided - begun),
             "record": _ms(self._clock.mono_s() - decided),
@@ -126,11 +130,18 @@ class Books:
         return _decode(newest.answer) if newest and newest.answer else None
 
     def recorded(self, order: str) -> Answer | None:
-        """Return the answer that was given to an order, None when it was never booked."""
+        """Return the answer that was given to an order id, None when it was never booked."""
         booked = self.journal.by_order(order)
+        return _answer_in(booked) if booked else None
+
+    def answered(self, order: Order) -> Answer | None:
+        """As ``recorded``; OrderReused when something else was asked under the order's id."""
+        booked = self.journal.by_order(order.id)
         if booked is None:
             return None
-        return _decode(booked.answer) if booked.answer else answer_of(booked.record, None, None)
+        if booked.asked is not None and _decode_order(booked.asked) != order:
+            raise OrderReused(order.id)
+        return _answer_in(booked)
 
     def list_changed(self) -> None:
         """Follow a member list that was applied."""
@@ -200,13 +211,15 @@ class Books:
             voided=is_void and any(each.refers_to == refers_to for each in self.journal.voids()),
         )
 
-    def _booked(self, decision: Decision, facts: Facts, moment: Moment) -> tuple[Answer, Record]:
+    def _booked(
+        self, decision: Decision, facts: Facts, moment: Moment, asked: bytes | None
+    ) -> tuple[Answer, Record]:
         """Write what was decided; ProtocolError when it cannot be a record."""
         record = self._next(decision.draft, moment)
         state = decision.state and state_behind(decision.state, record, facts.target)
         answer = answer_of(record, state, facts.target)
         self._booking = self.journal.head
-        self.journal.append(record, _encode(answer))
+        self.journal.append(record, _encode(answer), asked)
         self._booking = None
         self.pending.add(record, facts.target)
         if facts.snapshot is not None and state is not None:
@@ -238,6 +251,10 @@ class Books:
         self._moment = moment
         tid = uuid7(moment.wall_ms, self._random(_TID_RANDOM_BYTES))
         return record_behind(self.journal.head, draft, Stamp(self._terminal, tid, moment))
+
+
+def _answer_in(booked: Booked) -> Answer:
+    return _decode(booked.answer) if booked.answer else answer_of(booked.record, None, None)
 
 
 def _ms(seconds: float) -> float:

@@ -38,6 +38,15 @@ class OrderBusy(EdgeError):
     todo = "Finish or cancel it first."
 
 
+class OrderReused(EdgeError):
+    """An order id under which this terminal knows an order with other content."""
+
+    code = "order_reused"
+    what = "This order id names another order"
+    kept = "That order and its answer stay as they are; nothing was booked now."
+    todo = "Place this order under an id of its own."
+
+
 class OrderUnknown(EdgeError):
     """An order id that the terminal has never booked and does not hold now."""
 

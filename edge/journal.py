@@ -31,8 +31,8 @@ PIECE_ROWS = 500
 
 _SEQ_BITS = 32
 _INSERT = (
-    "INSERT INTO records (id, hash, tid, kind, order_id, wall_ms, data, answer)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO records (id, hash, tid, kind, order_id, wall_ms, data, answer, asked)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -47,10 +47,11 @@ class Identity(NamedTuple):
 
 
 class Booked(NamedTuple):
-    """A record of the journal, with the answer that was given for it."""
+    """A record of the journal, with the answer that was given for it and the order it was asked."""
 
     record: Record
     answer: bytes | None
+    asked: bytes | None
 
 
 class Journal:
@@ -96,16 +97,20 @@ class Journal:
                 self._connection.close()
         self._connection = None
 
-    def append(self, record: Record, answer: bytes | None = None) -> Sealed:
-        """Sign ``record``, which must follow ``head``, and return once it is durable."""
+    def append(
+        self, record: Record, answer: bytes | None = None, asked: bytes | None = None
+    ) -> Sealed:
+        """Sign ``record``, which must follow ``head``, and return once it is durable.
+
+        ``answer`` and ``asked`` (the order) are kept beside it, for who asks again.
+        """
         head = self.head
         if (record.epoch, record.seq, record.prev) != (head.epoch, head.seq + 1, head.hash):
             raise ValueError("the record does not follow the journal's head")
         sealed = seal(record, self._identity.key)
         place, wall_ms = self._id(record.seq), record.moment.wall_ms
-        order = record.order or None
-        row = (place, sealed.hash, record.tid, record.kind, order, wall_ms, sealed.data, answer)
-        self._run(_INSERT, row)
+        said = (record.order or None, wall_ms, sealed.data, answer, asked)
+        self._run(_INSERT, (place, sealed.hash, record.tid, record.kind, *said))
         self.head = Head(record.epoch, record.seq, sealed.hash)
         if self.sending == record.epoch:
             self.sending_seq = record.seq
@@ -156,15 +161,11 @@ class Journal:
 
     def by_order(self, order: str) -> Booked | None:
         """Return what was booked under a till's order id."""
-        rows = self._run("SELECT data, answer FROM records WHERE order_id = ?", (order,))
-        return Booked(read(rows[0][0])[0].record, rows[0][1]) if rows else None
+        return self._booked("order_id = ?", order)
 
     def newest(self) -> Booked | None:
         """Return the newest record of this epoch."""
-        rows = self._run(
-            "SELECT data, answer FROM records WHERE id = ?", (self._id(self.head.seq),)
-        )
-        return Booked(read(rows[0][0])[0].record, rows[0][1]) if rows else None
+        return self._booked("id = ?", self._id(self.head.seq))
 
     def find(self, tid: bytes) -> Record | None:
         """Return the record with this number."""
@@ -221,6 +222,10 @@ class Journal:
             (PRUNE_ROWS, now_ms - RETENTION_MS),
         )
         return len(rows)
+
+    def _booked(self, condition: str, value: object) -> Booked | None:
+        rows = self._run(f"SELECT data, answer, asked FROM records WHERE {condition}", (value,))  # noqa: S608 - our own words
+        return Booked(read(rows[0][0])[0].record, *rows[0][1:]) if rows else None
 
     def _kept(self, statement: str) -> Iterator[Record]:
         return (read(data)[0].record for (data,) in self._run(statement, ()))

@@ -49,7 +49,7 @@ class Counter(Protocol):
     def place(self, order: Order) -> Answer:
         """Hold ``order`` for the next card; the recorded answer when it was booked already.
 
-        Raises OrderBusy, BadOrder, CannotAccept, UnknownProduct, BadAmount.
+        Raises OrderBusy, OrderReused, BadOrder, CannotAccept, UnknownProduct, BadAmount.
         """
 
     def answer(self, order_id: str, wait_s: float) -> Answer:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from edge.errors import CannotAccept, OrderBusy
+from edge.errors import CannotAccept, OrderBusy, OrderReused
 from edge.order import Answer, AnswerState, Order
 from protocol.record import Card
 
@@ -136,9 +136,11 @@ def _go_on(state: State, event: Placed, _now_ms: int) -> Step:
 
 
 def _same_order(state: State, event: Placed) -> State:
-    if event.order != state.order:
-        raise OrderBusy
-    return state
+    if event.order == state.order:
+        return state
+    if state.order is not None and event.order.id == state.order.id:
+        raise OrderReused(event.order.id)
+    raise OrderBusy
 
 
 def _turn_away(_state: State, _event: Placed, _now_ms: int) -> Step:
@@ -250,7 +252,8 @@ TABLE: dict[tuple[Phase, type], _Handler] = {
 def step(state: State, event: Event, now_ms: int) -> Step:
     """Return the state after ``event`` and what to do, in this order.
 
-    Raises OrderBusy or CannotAccept for an order that must not be held; the state stays.
+    Raises OrderBusy, OrderReused or CannotAccept for an order that must not be held; the state
+    stays.
     """
     handler = TABLE.get((state.phase, type(event)))
     return handler(state, event, now_ms) if handler else (state, ())

@@ -1,7 +1,7 @@
 """The till's API: a till asks for a sale, a top-up or a void, and fetches the answer.
 
-An order id names one order for ever: putting it again returns what was booked. Deciding and
-recording are left to the counter.
+An order id names one order for ever: putting it again returns what was booked, and putting
+another order under it is refused. Deciding and recording are left to the counter.
 """
 
 from __future__ import annotations

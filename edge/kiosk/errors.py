@@ -19,6 +19,7 @@ STATUS: Mapping[str, int] = {
     "order_unknown": 404,
     "unknown_address": 404,
     "order_busy": 409,
+    "order_reused": 409,
     "too_large": 413,
     "bad_amount": 422,
     "bad_body": 422,

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from edge.errors import OrderBusy, OrderUnknown
+from edge.errors import OrderBusy, OrderReused, OrderUnknown
 from edge.order import Answer, AnswerState, Order, OrderKind
 from edge.ports import Screen
 from edge.tap_flow import Phase
@@ -52,6 +52,9 @@ class SmallCounter:
     def place(self, order: Order) -> Answer:
         """See the port."""
         with self._changed:
+            before = next((each for each in self.placed if each.id == order.id), order)
+            if before != order:
+                raise OrderReused(order.id)
             recorded = self._answers.get(order.id)
             if recorded is not None:
                 return recorded

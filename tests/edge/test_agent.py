@@ -14,7 +14,7 @@ import pytest
 
 from drivers.errors import CardForged, CardGone, CardUnknown, ReaderLost
 from edge.agent import MESSAGES_MAX
-from edge.errors import BadOrder, CannotAccept, OrderBusy, OrderUnknown
+from edge.errors import BadOrder, CannotAccept, OrderBusy, OrderReused, OrderUnknown
 from edge.order import Answer, AnswerState, Item, sale, top_up, void
 from edge.relay import UNHEARD_MS
 from edge.tap_flow import ORDER_WAITS_MS, RESULT_MS, Phase
@@ -79,6 +79,18 @@ def test_an_order_waits_for_its_card_and_is_answered(terminal: Assembly) -> None
     assert screen.answer.tid == heard[0].tid
 
 
+def test_another_order_under_a_booked_id_is_refused(terminal: Assembly) -> None:
+    counter = terminal.agent.counter
+    counter.place(coffee("o1"))
+    present(terminal)
+    booked = counter.answer("o1", 10)
+    for other in (sale("o1", (Item("bun", 9),)), top_up("o1", 100_000, "cash")):
+        with pytest.raises(OrderReused):
+            counter.place(other)
+    assert counter.screen().phase is Phase.RESULT, "what is on the screen stays"
+    assert counter.place(coffee("o1")).tid == booked.tid
+
+
 def test_a_card_without_an_order_shows_its_balance(terminal: Assembly) -> None:
     present(terminal)
     shown(terminal, Phase.RESULT)
@@ -92,7 +104,7 @@ def test_one_order_at_a_time(terminal: Assembly) -> None:
     counter.place(coffee("o1"))
     with pytest.raises(OrderBusy):
         counter.place(coffee("o2"))
-    with pytest.raises(OrderBusy):
+    with pytest.raises(OrderReused):
         counter.place(coffee("o1", 2))
     assert counter.cancel("o1").state is AnswerState.CANCELLED
     assert counter.place(coffee("o2")).state is AnswerState.WAITING

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from edge.books import Books, Situation
-from edge.errors import JournalRefused
+from edge.errors import JournalRefused, OrderReused
 from edge.order import AnswerState, Item, Order, sale, top_up, void
 from edge.tap_flow import Book
 from protocol.member_list import CardEntry, CardState, Snapshot
@@ -254,6 +254,51 @@ def test_an_answer_is_the_same_after_a_restart(tmp_path: Path) -> None:
     assert again.recorded("o2") == structs.replace(refused, stages_ms={})
     assert again.recorded("o3") is None
     close(again)
+
+
+BASKET = sale("o1", (Item("coffee", 1), Item("bun", 2)))
+PAID_IN = top_up("o1", 700, "cash")
+TAKEN_BACK = void("o1", bytes(16))
+
+
+@pytest.mark.parametrize(
+    ("order", "others"),
+    [
+        (
+            BASKET,
+            (
+                sale("o1", (Item("coffee", 2), Item("bun", 2))),
+                sale("o1", (Item("bun", 1), Item("coffee", 2))),
+                sale("o1", (Item("coffee", 1),)),
+                PAID_IN,
+                TAKEN_BACK,
+            ),
+        ),
+        (PAID_IN, (top_up("o1", 701, "cash"), top_up("o1", 700, "wechat"), BASKET)),
+        (TAKEN_BACK, (void("o1", bytes(15) + b"1"), PAID_IN)),  # declined: the record says nothing
+    ],
+    ids=["sale", "top_up", "void"],
+)
+def test_an_order_id_names_one_order(tmp_path: Path, order: Order, others: Sequence[Order]) -> None:
+    books = stocked_books(tmp_path)
+    assert books.answered(order) is None
+    answer = structs.replace(books.book(tap(order), ONLINE)[0], stages_ms={})
+    close(books)
+    again = new_books(tmp_path)
+    assert again.answered(order) == again.recorded("o1") == answer
+    for other in others:
+        with pytest.raises(OrderReused, match="o1"):
+            again.answered(other)
+    close(again)
+
+
+def test_an_order_that_no_record_can_hold_is_remembered_too(books: Books) -> None:
+    books.arm(wordy := _wordy())
+    items = tuple(Item(product.sku, 1) for product in wordy.bundle.products)
+    books.book(tap(sale("o1", items)), ONLINE)
+    assert books.answered(sale("o1", items)) is not None
+    with pytest.raises(OrderReused):
+        books.answered(sale("o1", items[1:]))
 
 
 @pytest.mark.parametrize(

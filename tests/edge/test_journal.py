@@ -46,13 +46,16 @@ def test_a_new_journal_begins_at_its_grant(tmp_path: Path) -> None:
 
 def test_what_was_appended_is_there_after_opening_again(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
-    sealed = [journal.append(next_sale(journal, f"o{n}"), b"answer %d" % n) for n in range(3)]
+    sealed = [
+        journal.append(next_sale(journal, f"o{n}"), b"answer %d" % n, b"order %d" % n)
+        for n in range(3)
+    ]
     journal.close()
     again = open_journal(tmp_path)
     assert again.read(1, 50) == [each.data for each in sealed]
     assert extend(opening_head(1, granted()), sealed) == again.head
     booked = again.by_order("o1")
-    assert booked == (sealed[1].record, b"answer 1")
+    assert booked == (sealed[1].record, b"answer 1", b"order 1")
     assert again.by_order("o9") is None
     assert again.find(sealed[2].record.tid) == sealed[2].record
     assert again.hash_at(2) == sealed[1].hash

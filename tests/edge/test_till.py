@@ -112,6 +112,16 @@ def test_one_order_at_a_time(till: httpx.Client) -> None:
     refused(till.put("/orders/till-2", json=SALE), 409, "order_busy")
 
 
+def test_another_order_under_the_same_id_is_refused(
+    till: httpx.Client, counter: SmallCounter
+) -> None:
+    till.put("/orders/till-1", json=SALE)
+    counter.tap()
+    other = {"kind": "top_up", "amount": 5000, "method": "cash"}
+    document = refused(till.put("/orders/till-1", json=other), 409, "order_reused")
+    assert "till-1" in document["detail"]
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_an_order_that_was_never_placed_is_unknown(till: httpx.Client, method: str) -> None:
     refused(till.request(method, "/orders/nobody"), 404, "order_unknown")

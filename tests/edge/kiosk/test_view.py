@@ -61,7 +61,12 @@ def reasons() -> list[str]:
     codes |= {each.code for each in errors if issubclass(each, ProductError)}
     # The first two are never raised; the last is said to who personalises cards.
     codes -= {ProductError.code, drivers.errors.DriverError.code, drivers.errors.CardIssued.code}
-    placing = (edge.errors.OrderBusy, edge.errors.BadOrder, edge.errors.CannotAccept)
+    placing = (
+        edge.errors.OrderBusy,
+        edge.errors.OrderReused,
+        edge.errors.BadOrder,
+        edge.errors.CannotAccept,
+    )
     codes |= {each.code for each in (*placing, UnknownProduct, BadAmount)}
     return sorted(codes | {"journal_refused", "cancelled", "timed_out"})
 
