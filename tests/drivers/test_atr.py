@@ -1,26 +1,53 @@
-"""Answers to reset of real cards, as pcsc-tools collects them."""
+"""Answers to reset: what they say, and bytes that are none."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.atr import from_ats, historical_bytes, takes_extended_length
-
-VECTORS = Path(__file__).parents[1] / "vectors" / "atr_parse.json"
-CASES: list[dict[str, Any]] = [
-    case for case in json.loads(VECTORS.read_text())["cases"] if "historical_bytes" in case
-]
+from drivers.atr import AtrError, from_ats, historical_bytes, parse, takes_extended_length
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["atr"])
-def test_historical_bytes_of_real_cards(case: dict[str, Any]) -> None:
-    assert historical_bytes(bytes.fromhex(case["atr"])).hex() == case["historical_bytes"]
+def test_a_checksum_that_is_missing_or_wrong_is_told() -> None:
+    whole = bytes.fromhex("3B8F8001804F0CA000000306030001000000006A")
+    assert parse(whole).tck_valid is True
+    assert parse(whole[:-1]).tck_valid is False
+    assert parse(whole[:-1] + b"\x6b").tck_valid is False
+    assert parse(whole + b"\x90\x00").trailing == b"\x90\x00"
+    assert parse(bytes.fromhex("3B0401020304")).tck_valid is None
+
+
+def test_a_reader_names_a_storage_card() -> None:
+    card = parse(bytes.fromhex("3B8F8001804F0CA000000306030001000000006A")).storage_card
+    assert card is not None
+    assert (card.standard_text, card.card_text) == ("ISO 14443 A part 3", "MIFARE Classic 1K")
+    assert parse(bytes.fromhex("3B8180018080")).storage_card is None
+
+
+@pytest.mark.parametrize(
+    ("ta1", "speed"), [("11", (372, 1)), ("96", (512, 32)), ("7A", (None, None))]
+)
+def test_a_reserved_speed_has_no_number(ta1: str, speed: tuple[int | None, int | None]) -> None:
+    parsed = parse(bytes.fromhex(f"3B10{ta1}"))
+    assert (parsed.fi, parsed.di) == speed
+
+
+@pytest.mark.parametrize("atr", ["", "3B", "3B02AA", "3BF0", "3B80", "3B1180", "0300", "FF00"])
+def test_what_is_no_answer_to_reset_is_refused(atr: str) -> None:
+    with pytest.raises(AtrError):
+        parse(bytes.fromhex(atr))
+
+
+@given(st.binary(max_size=40).map(lambda tail: b"\x3b" + tail))
+def test_every_byte_has_its_place(data: bytes) -> None:
+    try:
+        atr = parse(data)
+    except AtrError:
+        return
+    checksum = b"" if atr.tck is None else bytes((atr.tck,))
+    interface = bytes(atr.interface.values())
+    assert data[:2] + interface + atr.historical + checksum + atr.trailing == data
 
 
 @pytest.mark.parametrize(
