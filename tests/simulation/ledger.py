@@ -10,7 +10,7 @@ from cloud.ledger.audit import Auditor
 from cloud.ledger.chains import Batch, Held
 from cloud.ledger.ingest import Plan, Rules, plan
 from cloud.members.model import Changes
-from cloud.storage.rows import POSTED, Chain, RecordRow, Stored, place_of
+from cloud.storage.rows import POSTED, SEQ_BITS, Chain, RecordRow, Stored, place_of
 from protocol.grant import opening_head
 from protocol.member_list import CardEntry, Snapshot
 from protocol.membership.event import Event, event_of
@@ -55,19 +55,21 @@ class Books:
         for member in dict.fromkeys(self.cards.values()):
             self._touch(member)
 
-    def grant(self, terminal: str, public_key: bytes, now_ms: int, told_seq: int) -> int:
+    def grant(self, terminal: str, public_key: bytes, now_ms: int, *, trusted: bool) -> int:
         """Open a terminal's next epoch and return its number; see cloud.fleet.store.open_epoch.
 
-        ``told_seq`` is the newest record that it had told of, 0 when that is not known.
+        ``trusted``: what the key of the present epoch still hands in is taken as before.
         """
         before = self.newest.get(terminal, 0)
         epoch = self.newest[terminal] = before + 1
-        for key, chain in self.chains.items():
-            if key[0] == terminal:
-                self.chains[key] = chain._replace(standing=Standing.ACTIVE, newest_epoch=epoch)
-        if before:
-            closed = self.chains[terminal, before]._replace(closed_ms=now_ms, closed_seq=told_seq)
-            self.chains[terminal, before] = closed
+        for (name, number), chain in self.chains.items():
+            if name != terminal:
+                continue
+            fresh = chain._replace(standing=Standing.ACTIVE, newest_epoch=epoch)
+            if number == before or not trusted:
+                last = (1 << SEQ_BITS) - 1 if trusted else chain.head.seq
+                fresh = fresh._replace(closed_ms=now_ms, closed_seq=last)
+            self.chains[name, number] = fresh
         number, head = len(self.chains) + 1, opening_head(epoch, grant_of(epoch))
         self.chains[terminal, epoch] = Chain(
             number, terminal, SITE, epoch, EDDSA, public_key, head, 0, Standing.ACTIVE, epoch
