@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 from cryptography.hazmat.primitives.hashes import SHA224
 
 SIGNATURE_BYTES = 56  # r and s of secp224r1
+UID_BYTES_MAX = 10  # triple size, ISO/IEC 14443-3, section 6.4.4
 
 # NXP's public key of NTAG 424 DNA (AN12196, section 8.2), an uncompressed point of secp224r1.
 NTAG_424_KEY = bytes.fromhex(
@@ -21,7 +22,7 @@ NTAG_424_KEY = bytes.fromhex(
 
 def genuine(uid: bytes, signature: bytes, public_key: bytes = NTAG_424_KEY) -> bool:
     """Whether ``signature`` (56 bytes) is the key's over the UID itself, which is not hashed."""
-    if len(signature) != SIGNATURE_BYTES:
+    if len(signature) != SIGNATURE_BYTES or not 1 <= len(uid) <= UID_BYTES_MAX:
         return False
     half = SIGNATURE_BYTES // 2
     r, s = (int.from_bytes(part, "big") for part in (signature[:half], signature[half:]))

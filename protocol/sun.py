@@ -12,7 +12,7 @@ from enum import Enum
 
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
-from protocol.block_cipher import cbc_decrypt, cmac, odd_bytes, one_block
+from protocol.block_cipher import cbc_decrypt, cbc_encrypt, cmac, odd_bytes, one_block
 from protocol.errors import SunRefused
 from protocol.lrp import ENCRYPTION_KEY, LrpKey
 
@@ -84,16 +84,29 @@ def open_picc(meta_key: bytes, encrypted: bytes) -> PiccData:
     return PiccData(plain[1:end], counter, mode)
 
 
+def seal_picc(meta_key: bytes, picc: PiccData, random: bytes) -> bytes:
+    """The tag's side of ``open_picc``.
+
+    ``random`` fills the block behind what is mirrored; for LRP 8 bytes more stand in front.
+    """
+    has_uid = _HAS_UID | UID_BYTES if picc.uid else 0
+    has_counter = 0 if picc.counter is None else _HAS_COUNTER
+    end = len(random) - (_BLOCK - 1 - len(picc.mirrored))
+    start, block = random[:end], bytes((has_uid | has_counter,)) + picc.mirrored + random[end:]
+    if picc.mode is SunMode.AES:
+        return cbc_encrypt(AES(meta_key), bytes(_BLOCK), block)
+    return start + LrpKey.expand(meta_key).encrypt(0, start, block)[0]
+
+
 def plain_picc(uid: str, counter: str, mode: SunMode = SunMode.AES) -> PiccData:
     """Read the unencrypted mirror: two hexadecimal texts, the counter most significant first."""
     try:
-        picc = PiccData(bytes.fromhex(uid), int(counter, 16), mode)
-        fits = len(picc.uid) == UID_BYTES and len(bytes.fromhex(counter)) == COUNTER_BYTES
+        named, count = bytes.fromhex(uid), bytes.fromhex(counter)
     except ValueError as error:
         raise SunRefused("UID or counter is not hexadecimal") from error
-    if not fits:
+    if len(named) != UID_BYTES or len(count) != COUNTER_BYTES:
         raise SunRefused("a UID has 7 bytes and a counter 3")
-    return picc
+    return PiccData(named, int.from_bytes(count, "big"), mode)
 
 
 def session_vectors(picc: PiccData) -> tuple[bytes, bytes]:
@@ -132,10 +145,25 @@ def open_file(picc: PiccData, file_key: bytes, encrypted: bytes) -> bytes:
     """Decrypt SDMENCFileData, whole blocks without padding; call after ``verify``."""
     if picc.counter is None or not encrypted or len(encrypted) % _BLOCK:
         raise SunRefused("encrypted file data needs a mirrored counter and whole blocks")
-    counter = picc.counter.to_bytes(COUNTER_BYTES, "little")
-    key = session_keys(picc, file_key).encryption
+    key, start = _file_cipher(picc, file_key, picc.counter)
+    if isinstance(key, LrpKey):
+        return key.decrypt(ENCRYPTION_KEY, start, encrypted)[0]
+    return cbc_decrypt(key, start, encrypted)
+
+
+def seal_file(picc: PiccData, file_key: bytes, plain: bytes) -> bytes:
+    """The tag's side of ``open_file``; ``picc`` has a counter."""
+    if picc.counter is None:
+        raise ValueError("a tag that enciphers its file mirrors its counter")
+    key, start = _file_cipher(picc, file_key, picc.counter)
+    if isinstance(key, LrpKey):
+        return key.encrypt(ENCRYPTION_KEY, start, plain)[0]
+    return cbc_encrypt(key, start, plain)
+
+
+def _file_cipher(picc: PiccData, file_key: bytes, counter: int) -> tuple[AES | LrpKey, bytes]:
+    """The cipher of the file data of one read, and the IV or the counter it starts from."""
+    key, number = session_keys(picc, file_key).encryption, counter.to_bytes(COUNTER_BYTES, "little")
     if picc.mode is SunMode.LRP:
-        start = counter.ljust(2 * COUNTER_BYTES, b"\x00")
-        return LrpKey.expand(key).decrypt(ENCRYPTION_KEY, start, encrypted)[0]
-    iv = one_block(AES(key), counter.ljust(_BLOCK, b"\x00"))
-    return cbc_decrypt(AES(key), iv, encrypted)
+        return LrpKey.expand(key), number.ljust(2 * COUNTER_BYTES, b"\x00")
+    return AES(key), one_block(AES(key), number.ljust(_BLOCK, b"\x00"))

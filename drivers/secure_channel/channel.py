@@ -33,9 +33,19 @@ class Channel(Protocol):
         """Protect a command; the header is never enciphered."""
 
     def card_unwrap(
-        self, ins: int, payload: bytes, header_length: int, *, mode: CommunicationMode
+        self,
+        ins: int,
+        payload: bytes,
+        header_length: int,
+        *,
+        mode: CommunicationMode,
+        length: int | None = None,
     ) -> tuple[bytes, bytes]:
-        """Check a command; returns header and plain data."""
+        """Check a command; returns header and plain data.
+
+        ``length`` of the plain data, where the header or the command says it: other data is
+        ChannelBroken, and EV1 cannot open data in FULL without it.
+        """
 
     def card_wrap(
         self, data: bytes = b"", *, mode: CommunicationMode, status: int = STATUS_OK
@@ -43,6 +53,11 @@ class Channel(Protocol):
         """Protect a response."""
 
     def reader_unwrap(
-        self, payload: bytes, *, mode: CommunicationMode, status: int = STATUS_OK
+        self,
+        payload: bytes,
+        *,
+        mode: CommunicationMode,
+        status: int = STATUS_OK,
+        length: int | None = None,
     ) -> bytes:
-        """Check a response; returns plain data."""
+        """Check a response; returns plain data. ``length`` as in ``card_unwrap``."""

@@ -94,6 +94,16 @@ def session_key(ins: int, key: bytes, rnd_a: bytes, rnd_b: bytes) -> bytes:
     return head + rnd_a[4:8] + rnd_b[4:8]
 
 
+def crc16(data: bytes) -> bytes:
+    """CRC_A (ISO/IEC 14443-3, annex B): the checksum of D40 data, least significant byte first."""
+    register = 0x6363
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = (register >> 1) ^ (0x8408 if register & 1 else 0)
+    return register.to_bytes(2, "little")
+
+
 class Session:
     """A Channel (see there) after AuthenticateAES, for either side: one IV runs through it all.
 
@@ -124,7 +134,13 @@ class Session:
         return header + data + (mac if mode is CommunicationMode.MAC and data else b"")
 
     def card_unwrap(
-        self, ins: int, payload: bytes, header_length: int, *, mode: CommunicationMode
+        self,
+        ins: int,
+        payload: bytes,
+        header_length: int,
+        *,
+        mode: CommunicationMode,
+        length: int | None = None,
     ) -> tuple[bytes, bytes]:
         """See Channel."""
         self._check_open()
@@ -133,12 +149,13 @@ class Session:
         if len(header) < header_length:
             raise self._broken("a command shorter than its header")
         if mode is CommunicationMode.FULL and body:
-            return header, self._decipher(body, head, b"")
-        if mode is not CommunicationMode.MAC or not body:
+            data = self._opened(body, head, b"", length)
+        elif mode is CommunicationMode.MAC and body:
+            data = self._verified(head, body, b"")
+        else:
             self._mac(head + body)
-            return header, body
-        data, mac = body[:-MAC_BYTES], body[-MAC_BYTES:]
-        return header, self._verified(head + data, mac, data)
+            data = body
+        return header, self._of_length(data, length)
 
     def card_wrap(
         self, data: bytes = b"", *, mode: CommunicationMode, status: int = STATUS_OK
@@ -151,15 +168,19 @@ class Session:
         return data + self._mac(data + tail)
 
     def reader_unwrap(
-        self, payload: bytes, *, mode: CommunicationMode, status: int = STATUS_OK
+        self,
+        payload: bytes,
+        *,
+        mode: CommunicationMode,
+        status: int = STATUS_OK,
+        length: int | None = None,
     ) -> bytes:
         """See Channel."""
         self._check_open()
         tail = bytes((status,))
         if mode is CommunicationMode.FULL and len(payload) != MAC_BYTES:
-            return self._decipher(payload, b"", tail)
-        data, mac = payload[:-MAC_BYTES], payload[-MAC_BYTES:]
-        return self._verified(data + tail, mac, data)
+            return self._opened(payload, b"", tail, length)
+        return self._of_length(self._verified(b"", payload, tail), length)
 
     def wrap_new_key(
         self, ins: int, header: bytes, new: bytes, version: int, old: bytes | None = None
@@ -195,8 +216,9 @@ class Session:
         self._chain.send(blocks[:-_BLOCK] + xor(blocks[-_BLOCK:], subkey))
         return self.iv[:MAC_BYTES]
 
-    def _verified(self, message: bytes, mac: bytes, data: bytes) -> bytes:
-        if not hmac.compare_digest(self._mac(message), mac):
+    def _verified(self, before: bytes, protected: bytes, after: bytes) -> bytes:
+        data, mac = protected[:-MAC_BYTES], protected[-MAC_BYTES:]
+        if not hmac.compare_digest(self._mac(before + data + after), mac):
             raise self._broken("the MAC does not fit")
         return data
 
@@ -208,23 +230,25 @@ class Session:
             raise self._broken(f"{len(data)} bytes cannot be enciphered data")
         return self._chain.receive(data)
 
-    def _decipher(self, enciphered: bytes, before: bytes, after: bytes) -> bytes:
+    def _opened(self, enciphered: bytes, before: bytes, after: bytes, length: int | None) -> bytes:
         """Plain data whose checksum over ``before``, data and ``after`` fits.
 
-        The length is not on the wire and the padding is zeros, or 80 and zeros: every place of the
-        checksum is tried. The shortest data that fits is meant, because data with its checksum
-        behind it has the checksum zero, as padding has.
+        The padding is zeros, or 80 and zeros, and a checksum may begin as data ends: only with the
+        length is it known where one ends and the other begins.
         """
         plain = self._deciphered(enciphered)
-        last = len(plain) - CRC_BYTES
-        for end in range(max(0, last - _BLOCK), last + 1):
-            data, check = plain[:end], plain[end : end + CRC_BYTES]
-            padding = plain[end + CRC_BYTES :]
-            if padding.removeprefix(b"\x80").strip(b"\x00"):
-                continue
-            if hmac.compare_digest(crc32(before + data + after), check):
-                return data
-        raise self._broken("the checksum does not fit")
+        if length is None:
+            raise ValueError("EV1 needs the length of enciphered data")
+        data, check = plain[:length], plain[length : length + CRC_BYTES]
+        padding = plain[length + CRC_BYTES :].removeprefix(b"\x80").strip(b"\x00")
+        if padding or not hmac.compare_digest(crc32(before + data + after), check):
+            raise self._broken("the checksum does not fit")
+        return data
+
+    def _of_length(self, data: bytes, length: int | None) -> bytes:
+        if length is not None and len(data) != length:
+            raise self._broken(f"{len(data)} bytes instead of {length}")
+        return data
 
     def _check_open(self) -> None:
         if self._over:

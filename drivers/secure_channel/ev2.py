@@ -94,7 +94,13 @@ class Session:
         return payload
 
     def card_unwrap(
-        self, ins: int, payload: bytes, header_length: int, *, mode: CommunicationMode
+        self,
+        ins: int,
+        payload: bytes,
+        header_length: int,
+        *,
+        mode: CommunicationMode,
+        length: int | None = None,
     ) -> tuple[bytes, bytes]:
         """See Channel."""
         self._check_open()
@@ -102,7 +108,7 @@ class Session:
         if len(body) < header_length:
             raise self._broken("a command shorter than its header")
         header, data = body[:header_length], body[header_length:]
-        data = self._opened(data, mode, command=True)
+        data = self._opened(data, mode, length, command=True)
         self._count()
         return header, data
 
@@ -116,11 +122,16 @@ class Session:
         return data + self._mac(status, data, mode)
 
     def reader_unwrap(
-        self, payload: bytes, *, mode: CommunicationMode, status: int = STATUS_OK
+        self,
+        payload: bytes,
+        *,
+        mode: CommunicationMode,
+        status: int = STATUS_OK,
+        length: int | None = None,
     ) -> bytes:
         """See Channel."""
         self._check_open()
-        return self._opened(self._checked(status, payload, mode), mode, command=False)
+        return self._opened(self._checked(status, payload, mode), mode, length, command=False)
 
     def _mac(self, code: int, body: bytes, mode: CommunicationMode) -> bytes:
         """MAC over command or status, counter, transaction identifier and what is sent."""
@@ -137,13 +148,17 @@ class Session:
             raise self._broken("the MAC does not fit")
         return body
 
-    def _opened(self, data: bytes, mode: CommunicationMode, *, command: bool) -> bytes:
-        if mode is not CommunicationMode.FULL or not data:
-            return data
-        try:
-            return unpad(self.suite.decrypt(data, self.ti, self.counter, command=command))
-        except ValueError as error:
-            raise self._broken("the enciphered data has no padding") from error
+    def _opened(
+        self, data: bytes, mode: CommunicationMode, length: int | None, *, command: bool
+    ) -> bytes:
+        if mode is CommunicationMode.FULL and data:
+            try:
+                data = unpad(self.suite.decrypt(data, self.ti, self.counter, command=command))
+            except ValueError as error:
+                raise self._broken("the enciphered data has no padding") from error
+        if length is not None and len(data) != length:
+            raise self._broken(f"{len(data)} bytes instead of {length}")
+        return data
 
     def _check_open(self) -> None:
         if self._over:

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from drivers.keys import aes_cmac, diversify, wrap_key
+from drivers.keys import (
+    aes_cmac,
+    diversify,
+    diversify_triple_des,
+    diversify_unpadded,
+    wrap_key,
+)
 from drivers.personalise import admin_key
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -57,6 +63,26 @@ def test_an_input_of_two_whole_blocks_is_not_padded() -> None:
 def test_an_input_that_does_not_fit_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="1 to 31"):
         diversify(bytes(16), bytes(size))
+
+
+@pytest.mark.parametrize("size", [16, 24, 32])
+def test_a_diversified_key_is_as_long_as_its_master(size: int) -> None:
+    """No published value of AES-192 and AES-256 is at hand: only their shape is tested."""
+    keys = {diversify(bytes(range(size)), bytes((card,)) * 7) for card in range(20)}
+    assert {len(key) for key in keys} == {size}
+    assert len({key[:16] for key in keys}) == len({key[-16:] for key in keys}) == 20
+
+
+@pytest.mark.parametrize(("master", "size"), [(8, 7), (16, 0), (16, 16), (24, 16), (32, 7)])
+def test_a_triple_des_master_or_input_that_does_not_fit_is_refused(master: int, size: int) -> None:
+    with pytest.raises(ValueError, match="1 to 15"):
+        diversify_triple_des(bytes(master), bytes(size))
+
+
+def test_the_unpadded_variant_is_an10922_only_for_long_inputs() -> None:
+    master, long = bytes(range(16)), bytes(range(31))
+    assert diversify_unpadded(master, long) == diversify(master, long)
+    assert diversify_unpadded(master, long[:15]) != diversify(master, long[:15])
 
 
 def test_admin_keys_differ_by_card_and_system() -> None:

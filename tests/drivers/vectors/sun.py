@@ -26,11 +26,13 @@ def message(case: Case, document: Case) -> None:
         plain, mode = sun.decrypt_picc(_meta_key(case), raw(case, "picc_enc_data"))
         assert (plain, mode) == (raw(case, "picc_plain"), picc.mode)
         assert case.get("picc_data_tag", plain[:1].hex()) == plain[:1].hex()
-    if "picc_rand" in case:
-        assert case["picc_enc_data"].startswith(case["picc_rand"])
+        rand = bytes.fromhex(case.get("picc_rand", "")) + plain[1 + len(picc.mirrored) :]
+        sealed = sun.seal_picc(_meta_key(case), picc, rand)
+        assert sealed == raw(case, "picc_enc_data")
     if case.get("file_data"):
-        opened = sun.open_file(picc, _file_key(case), raw(case, "sdm_enc_file_data"))
-        assert opened == raw(case, "file_data")
+        encrypted, plain = raw(case, "sdm_enc_file_data"), raw(case, "file_data")
+        assert sun.open_file(picc, _file_key(case), encrypted) == plain
+        assert sun.seal_file(picc, _file_key(case), plain) == encrypted
 
 
 def _meta_key(case: Case) -> bytes:
