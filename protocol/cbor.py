@@ -127,8 +127,8 @@ class _Reader:
             before = encoded
             try:
                 twice = key in found
-            except TypeError as error:
-                raise Malformed("CBOR: a key that is a map") from error
+            except (TypeError, RuntimeError) as error:  # the latter of a map inside a CBORTag
+                raise Malformed("CBOR: a map in a key") from error
             if twice:
                 raise Malformed("CBOR: a key comes twice")
             found[key] = self.item(depth - 1)

@@ -169,13 +169,17 @@ class Session:
         return self.verified(replace(command, data=text + code))
 
     def authenticated(self, command: CommandApdu) -> CommandApdu:
-        """Append the next MAC to a command."""
+        """Append the next MAC to a command; ValueError when its data leave no place for one."""
+        if len(command.data) > SHORT_LC_MAX - MAC_BYTES:
+            raise ValueError(f"SCP02 carries at most {SHORT_LC_MAX - MAC_BYTES} bytes of data")
         self.last = self._mac(command, command.data)
         return replace(command, cla=command.cla | _SECURE, data=command.data + self.last)
 
     def verified(self, command: CommandApdu) -> CommandApdu:
         """Take off the next MAC; ChannelBroken when it is not that, or none."""
         data, code = command.data[:-MAC_BYTES], command.data[-MAC_BYTES:]
+        if len(data) > SHORT_LC_MAX - MAC_BYTES:
+            raise ChannelBroken("SCP02: a command too long for a MAC")
         expected = self._mac(command, data)
         if not command.cla & _SECURE or not compare_digest(code, expected):
             raise ChannelBroken("SCP02: wrong MAC on a command")
@@ -184,10 +188,7 @@ class Session:
 
     def _mac(self, command: CommandApdu, data: bytes) -> bytes:
         """Retail MAC over header, new length and plain data; the last MAC enciphered is its IV."""
-        length = len(data) + MAC_BYTES
-        if length > SHORT_LC_MAX:
-            raise ValueError(f"SCP02 carries at most {SHORT_LC_MAX - MAC_BYTES} bytes of data")
         cla = (command.cla | _SECURE) & ~_CHANNEL
-        header = bytes((cla, command.ins, command.p1, command.p2, length))
+        header = bytes((cla, command.ins, command.p1, command.p2, len(data) + MAC_BYTES))
         iv = one_block(triple_des(self.keys.mac[:8]), self.last) if self.last else _ZEROS
         return retail_mac.mac(self.keys.mac, header + data, iv=iv)

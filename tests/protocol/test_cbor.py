@@ -54,7 +54,16 @@ def test_our_own_messages_are_deterministic() -> None:
     assert decode(encode(credential)).deterministic
 
 
-@given(st.binary(max_size=40))
+# Heads of every kind, so that arbitrary bytes nest.
+heads = st.lists(
+    st.sampled_from(
+        b"\x00\x18\x20\x41\x5f\x61\x7f\x81\x82\x9f\xa1\xa2\xbf\xc1\xc2\xf6\xf8\xf9\xff"
+    ),
+    max_size=24,
+)
+
+
+@given(st.binary(max_size=40) | heads.map(bytes))
 def test_arbitrary_bytes_are_read_or_refused(data: bytes) -> None:
     with suppress(Malformed):
         decode(data)
@@ -81,6 +90,7 @@ def test_arbitrary_bytes_are_read_or_refused(data: bytes) -> None:
         "a20101180102",  # the same key, written longer
         "a1a00001",  # a map as key, and bytes behind
         "a1a000",  # a map as key
+        "a1c1a000",  # and one in a tag
         "bf01ff",  # a key without value
         "f800",  # a simple value that has no such form
         "fc",  # a reserved simple value

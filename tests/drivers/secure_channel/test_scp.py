@@ -146,6 +146,18 @@ def test_who_has_no_keys_opens_no_session(proof: bytes, level: int) -> None:
         scp02.accept(keys2, HOST, SEQUENCE + CARD[:6], command)
 
 
+@given(data=st.binary(max_size=20) | st.binary(min_size=250, max_size=300))
+def test_arbitrary_commands_and_answers_raise_only_our_errors(data: bytes) -> None:
+    for level in scp02.LEVELS:
+        with pytest.raises(ChannelBroken):
+            scp02_sides(level)[1].open_command(CommandApdu(0x84, 0xE2, 0, 0, data))
+    host, card = scp03_sides(16, 0x33)
+    with pytest.raises(ChannelBroken):
+        card.open_command(CommandApdu(0x84, 0xE2, 0, 0, data))
+    with pytest.raises(ChannelBroken):
+        host.open(ResponseApdu(data, 0x9000))
+
+
 def test_a_right_mac_over_a_wrong_cryptogram_opens_no_session() -> None:
     keys = scp03.derive_session(scp03_keys(16), HOST, CARD)
     command = scp03.Session(keys, 0x01).authenticated(CommandApdu(0x80, 0x82, 1, 0, bytes(8)))
