@@ -15,7 +15,7 @@ from cloud.fleet.documents import (
     Granted,
     NewCommand,
     NewDesired,
-    NewKey,
+    NewEpoch,
     NewTerminal,
     TerminalDocument,
     Terminals,
@@ -112,13 +112,13 @@ def _enrolling(api: APIRouter, backend: Backend, keys: Keys) -> None:
         openapi_extra=needs(Permission.ENROL),
         responses=responses(UnknownTerminal, TerminalRevoked, Malformed, *BODY_ERRORS),
     )
-    def open_epoch(terminal: TerminalPath, body: NewKey, once: Once) -> Response:
+    def open_epoch(terminal: TerminalPath, body: NewEpoch, once: Once) -> Response:
         def act(connection: Connection) -> Granted:
             known = store.terminal(connection, terminal)
             public = body.algorithm, body.public_key
             epoch, now_ms = known.epoch + 1, backend.clock_ms()
             new = enrolment(keys.tenant, known.site, terminal, epoch, public, now_ms, keys.signer)
-            store.open_epoch(connection, new)
+            store.open_epoch(connection, new, trusted=body.trusted)
             return granted(new)
 
         changed = backend.line.terminal_changed

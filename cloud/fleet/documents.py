@@ -35,6 +35,18 @@ class NewKey(Body):
     public_key: PublicKey
 
 
+class NewEpoch(NewKey):
+    """The key of a terminal's next epoch."""
+
+    trusted: Annotated[
+        bool,
+        Field(
+            description="What the old key still hands in is taken as before: for a renewal. "
+            "Else whatever of it gives a member something is kept apart.",
+        ),
+    ] = False
+
+
 class NewTerminal(NewKey):
     """A terminal to enrol."""
 

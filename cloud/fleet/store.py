@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, Select, and_, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cloud.errors import TerminalExists, TerminalRevoked, UnknownTerminal
 from cloud.fleet.model import Enrolment, SentCommand, Terminal
+from cloud.storage.rows import SEQ_MAX
 from cloud.storage.schema import commands, epochs, terminals
 from protocol.codec import decode, encode
 from protocol.command import Command, CommandDone
@@ -38,8 +39,11 @@ def enrol(connection: Connection, new: Enrolment) -> None:
     _add_epoch(connection, new)
 
 
-def open_epoch(connection: Connection, new: Enrolment) -> None:
-    """Add the next epoch (``new.epoch`` = the terminal's epoch + 1); a fork ends with it."""
+def open_epoch(connection: Connection, new: Enrolment, *, trusted: bool = False) -> None:
+    """Add the next epoch (``new.epoch`` = the terminal's epoch + 1); a fork ends with it.
+
+    ``trusted``: what the key of the present epoch still hands in is taken as before.
+    """
     found = terminal(connection, new.terminal)
     if found.standing is Standing.DRAIN_ONLY:
         raise TerminalRevoked(new.terminal)
@@ -48,19 +52,22 @@ def open_epoch(connection: Connection, new: Enrolment) -> None:
         .where(terminals.c.terminal == new.terminal)
         .values(epoch=new.epoch, standing=Standing.ACTIVE)
     )
-    _close_epoch(connection, found, new.granted_ms)
+    if trusted:
+        _let_epoch_end(connection, found, new.granted_ms)
+    else:
+        _close_epochs(connection, new.terminal, new.granted_ms)
     _add_epoch(connection, new)
 
 
 def revoke(connection: Connection, terminal_id: str, now_ms: int) -> None:
     """Let a terminal hand in its journal, and nothing else; UnknownTerminal when there is none."""
-    found = terminal(connection, terminal_id)
+    terminal(connection, terminal_id)
     connection.execute(
         update(terminals)
         .where(terminals.c.terminal == terminal_id)
         .values(standing=Standing.DRAIN_ONLY)
     )
-    _close_epoch(connection, found, now_ms)
+    _close_epochs(connection, terminal_id, now_ms)
 
 
 def desire(connection: Connection, terminal_id: str, status_every_s: int) -> Terminal:
@@ -164,19 +171,25 @@ def commands_of(connection: Connection, terminal: str, limit: int) -> list[SentC
     return [SentCommand(*row) for row in rows]
 
 
-def _close_epoch(connection: Connection, of: Terminal, now_ms: int) -> None:
-    """Note when the newest epoch of ``of`` ended, and with which record if it is known.
+def _close_epochs(connection: Connection, terminal_id: str, now_ms: int) -> None:
+    """End every epoch of a terminal with the newest record that the ledger has of it.
 
-    It is known while the terminal is online: it said so a moment ago, before anybody revoked it.
+    One that was closed before stays as it was, unless its end was left open by trust.
     """
-    status, told = of.status, 0
-    if of.online and status is not None and status.epoch == of.epoch:
-        told = max(status.head_seq, of.upto_seq)
+    left_open = or_(epochs.c.closed_ms == 0, epochs.c.closed_seq > epochs.c.upto_seq)
+    connection.execute(
+        update(epochs)
+        .where(epochs.c.terminal == terminal_id, left_open)
+        .values(closed_ms=now_ms, closed_seq=epochs.c.upto_seq)
+    )
+
+
+def _let_epoch_end(connection: Connection, of: Terminal, now_ms: int) -> None:
+    """End the newest epoch of ``of``, and leave open with which record."""
     connection.execute(
         update(epochs)
         .where(epochs.c.terminal == of.terminal, epochs.c.epoch == of.epoch)
-        .where(epochs.c.closed_ms == 0)
-        .values(closed_ms=now_ms, closed_seq=told)
+        .values(closed_ms=now_ms, closed_seq=SEQ_MAX)
     )
 
 

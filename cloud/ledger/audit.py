@@ -22,10 +22,14 @@ UNPRICEABLE = "unpriceable"
 
 
 class Finding(NamedTuple):
-    """``flag`` empty = as the bundle says; ``gap`` = charged minus what the bundle says."""
+    """``flag`` empty = as the bundle says; ``gap`` = charged minus what the bundle says.
+
+    ``confirmed`` is whether the bundle gives a member at least as much as the sale does.
+    """
 
     flag: str = ""
     gap: int = 0
+    confirmed: bool = True
 
 
 AGREES = Finding()
@@ -42,10 +46,10 @@ class Auditor:
     def audit(self, record: Record, charged: int) -> Finding:
         """Evaluate the basket of a sale again, by the same rules; ``charged`` is its total."""
         if record.bundle is None:
-            return Finding(UNKNOWN_BUNDLE)
+            return Finding(UNKNOWN_BUNDLE, confirmed=False)
         digest = record.bundle.digest
         if digest not in self._pricings and not self._load(digest):
-            return Finding(UNKNOWN_BUNDLE)
+            return Finding(UNKNOWN_BUNDLE, confirmed=False)
         return self._kept(digest, record.tier, record.lines, charged, record.earned)
 
     def _evaluate(
@@ -56,11 +60,12 @@ class Auditor:
                 [(line.sku, line.quantity) for line in lines], tier
             )
         except ProtocolError:
-            return Finding(UNPRICEABLE)
+            return Finding(UNPRICEABLE, confirmed=False)
+        confirmed = charged <= right.total and earned <= right.earned
         if charged != right.total:
-            return Finding(PRICE_DIFFERS, charged - right.total)
+            return Finding(PRICE_DIFFERS, charged - right.total, confirmed)
         if earned != right.earned:
-            return Finding(POINTS_DIFFER)
+            return Finding(POINTS_DIFFER, confirmed=confirmed)
         return AGREES if lines == right.lines else Finding(LINES_DIFFER)
 
     def _load(self, digest: bytes) -> bool:

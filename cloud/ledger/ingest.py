@@ -51,8 +51,6 @@ AMOUNT_TOO_LARGE = "amount_too_large"
 ACCOUNT_FULL = "account_full"
 # Above it no terminal can read a member's state (protocol.record.Count).
 STATE_MAX = (1 << 53) - 1
-# What gives a member something. A stolen or copied key must not do it once its epoch is closed.
-_GIVES = frozenset((Kind.TOP_UP, Kind.VOID, Kind.EARN))
 
 
 class KnownBooks(Protocol):
@@ -178,13 +176,13 @@ class _Booking:
             self._write(chain, step, record, NOTED, AGREES, member)
             return
         closed = _closed(chain, record)
+        finding = self._finding(record, closed)
         reason = _objection(record, member)
         if record.tid in self._used:  # a fold knows a transaction by it
             reason = TID_USED
-        elif closed and record.kind in _GIVES:
+        elif closed and _gives(record, finding):
             reason = closed
         if not reason:
-            finding = self._finding(record, member, closed)
             move = self._move(record, finding.gap, Books(self._rules.currency, chain.site), member)
             reason = _misfit(move)
         if reason:
@@ -198,15 +196,11 @@ class _Booking:
         self._post(place_of(chain.chain, step.seq), move.legs)
         self._write(chain, step, record, POSTED, finding, member)
 
-    def _finding(self, record: Record, member: str | None, closed: str) -> Finding:
+    def _finding(self, record: Record, closed: str) -> Finding:
         if record.kind is not Kind.SALE:
             return AGREES
         finding = self._rules.auditor.audit(record, record.total)
-        if closed and not finding.flag:
-            return Finding(closed)
-        if member is None and finding.gap > 0:  # nobody to give it back to
-            return Finding(finding.flag)
-        return finding
+        return Finding(closed) if closed and not finding.flag else finding
 
     def _move(self, record: Record, gap: int, books: Books, member: str | None) -> _Move:
         posted = _Posted(posting.charged_event(record, gap), posting.facts(record, gap, books))
@@ -272,16 +266,21 @@ class _Booking:
 
 
 def _closed(chain: Chain, record: Record) -> str:
-    """Why a record came into being after its epoch was closed; empty when it did not.
+    """Why the ledger had not got a record when its epoch was closed; empty when it had.
 
-    A clock can be set back, a number that the cloud had been told of cannot.
+    Whoever has the key can set a clock back, but not write before what the ledger has.
     """
-    if not chain.closed_ms:
-        return ""
-    behind = 0 < chain.closed_seq < record.seq
-    if record.moment.wall_ms <= chain.closed_ms and not behind:
+    if not chain.closed_ms or record.seq <= chain.closed_seq:
         return ""
     return REVOKED if chain.epoch == chain.newest_epoch else EPOCH_ENDED
+
+
+def _gives(record: Record, finding: Finding) -> bool:
+    """Whether a record gives a member what no bundle confirms.
+
+    A stolen or copied key must not do it once its epoch is closed.
+    """
+    return record.kind is not Kind.SALE or (record.card is not None and not finding.confirmed)
 
 
 def _misfit(move: _Move) -> str:

@@ -35,18 +35,22 @@ class Books(NamedTuple):
 def charged_event(record: Record, gap: int) -> Event:
     """The event in ``record`` as the member is charged for it.
 
-    ``gap`` is what the terminal charged above the named bundle: the member has it back. A gap
-    below zero stays with the merchant, so the event does not change.
+    ``gap`` is what the terminal charged above the named bundle: it qualifies for no tier, and
+    what of it stored value paid is not drawn. A gap below zero stays with the merchant.
     """
     event = event_of(record)
     if gap <= 0:
         return event
-    undrawn = min(gap, event.drawn)
-    return event._replace(
-        drawn=event.drawn - undrawn,
-        topped_up=event.topped_up + gap - undrawn,
-        net=event.net - gap,
-    )
+    return event._replace(drawn=event.drawn - given_back(record, gap), net=event.net - gap)
+
+
+def given_back(record: Record, gap: int) -> int:
+    """What of a gap above zero the member has back: at most what the sale drew, in minor units.
+
+    Nobody but the terminal knows of other tenders: a refund of them could be made out of nothing.
+    """
+    drawn = sum([each.amount for each in record.tenders if each.method == STORED_VALUE])
+    return min(gap, drawn)
 
 
 def facts(record: Record, gap: int, books: Books) -> Legs:
@@ -67,8 +71,8 @@ def facts(record: Record, gap: int, books: Books) -> Legs:
             legs[account] = legs.get(account, 0) + tender.amount
     if kind is Kind.SALE:
         legs[sales(site, currency)] = min(gap, 0) - total
-        if gap:
-            legs[price_variance(site, currency)] = abs(gap)
+        if variance := given_back(record, gap) if gap > 0 else -gap:
+            legs[price_variance(site, currency)] = variance
     if record.earned:
         legs[POINTS_GRANTED] = record.earned
     if record.spent:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from cloud.errors import UnknownRecord
+from cloud.ledger.posting import given_back
 from cloud.storage.rows import EntryRow, QuarantineRow, place_of
 from cloud.storage.schema import entries, epochs, quarantine, records, terminals
 from protocol.errors import ProtocolError
@@ -45,6 +46,11 @@ class Proof(NamedTuple):
     received_ms: int
     upto_seq: int
     entries: tuple[EntryRow, ...]
+
+    @property
+    def given_back(self) -> int:
+        """What the member has back of a price that was too high, in minor units."""
+        return 0 if self.record is None or self.gap <= 0 else given_back(self.record, self.gap)
 
 
 def proof(connection: Connection, terminal: str, epoch: int, seq: int) -> Proof:

@@ -9,13 +9,14 @@ from protocol.watermark import Standing
 
 # A record's place is chain * 2**40 + seq: 2**23 chains, a trillion records in each.
 SEQ_BITS = 40
+SEQ_MAX = (1 << SEQ_BITS) - 1
 
 
 class Chain(NamedTuple):
     """A terminal's records of one epoch: its key, and up to where the ledger has them.
 
-    ``closed_ms`` is when the terminal was revoked or its next epoch granted, ``closed_seq`` the
-    newest record that it had told of by then; 0 = open, or unknown.
+    ``closed_ms`` is when the terminal was revoked or its next epoch granted, 0 = open. Then
+    ``closed_seq`` is the newest record that the ledger had, or SEQ_MAX where the key is trusted.
     """
 
     chain: int
@@ -94,4 +95,4 @@ def place_of(chain: int, seq: int) -> int:
 
 def seq_of(place: int) -> int:
     """The ``seq`` in a place."""
-    return place & ((1 << SEQ_BITS) - 1)
+    return place & SEQ_MAX

@@ -79,7 +79,7 @@ epochs = _table(
     _bytes("grant_data"),
     _int("granted_ms"),
     _int("closed_ms"),  # revoked, or the next epoch granted; 0 = open
-    _int("closed_seq"),  # the newest record that was known of then; 0 = unknown
+    _int("closed_seq"),  # the newest record that the ledger had then; SEQ_MAX = key is trusted
     _int("upto_seq"),
     _bytes("head_hash"),  # before the first record: the grant's hash
     _int("quarantined"),  # how many records of it the ledger keeps apart

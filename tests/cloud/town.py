@@ -148,14 +148,23 @@ class Town:
                 members.add_card(connection, issued_card(name))
 
     def add_till(
-        self, terminal: str, site: str = SITE, epoch: int = 1, granted_ms: int = MORNING_MS
+        self,
+        terminal: str,
+        site: str = SITE,
+        epoch: int = 1,
+        granted_ms: int = MORNING_MS,
+        *,
+        trusted: bool = False,
     ) -> Till:
-        """Enrol a terminal; its first record is still to come."""
+        """Enrol a terminal, or grant its next epoch; the first record is still to come."""
         key = key_of(f"{terminal}/{epoch}")
         public = key.algorithm, key.verifier.public
         new = enrolment(TENANT, site, terminal, epoch, public, granted_ms, LEDGER_KEY)
         with self.database.write() as connection:
-            (fleet.enrol if epoch == 1 else fleet.open_epoch)(connection, new)
+            if epoch == 1:
+                fleet.enrol(connection, new)
+            else:
+                fleet.open_epoch(connection, new, trusted=trusted)
         head = Head(epoch, 0, new.head_hash)
         return Till(terminal, key, head, self.published, self.random, site=site)
 

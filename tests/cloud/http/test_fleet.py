@@ -88,6 +88,24 @@ def test_a_second_enrolment_is_refused_and_a_new_epoch_is_not(front: Front, api:
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_terminal")
 
 
+@pytest.mark.parametrize(
+    ("body", "reasons"),
+    [({}, ["epoch_ended"]), ({"trusted": False}, ["epoch_ended"]), ({"trusted": True}, [])],
+)
+def test_what_the_old_key_hands_in_is_taken_where_it_is_trusted(
+    front: Front, api: Api, body: dict[str, bool], reasons: list[str]
+) -> None:
+    town = build_town(front.database)
+    town.add_members("ann")
+    till = town.add_till("t-0001")
+    new_key = {"algorithm": -8, "public_key": key_of("next").verifier.public.hex()}
+    client = api(Role.PROVISIONER)
+    assert client.post("/v1/terminals/t-0001/epochs", json=new_key | body).status_code == 201
+    ledger = Ledger(front.database, CURRENCY, front.clock_ms)
+    made = ledger.ingest([till.batch(till.open(), till.top_up("ann", 100))])
+    assert [reason for _, reason in made.watermarks[0].quarantined] == reasons
+
+
 def test_what_a_terminal_should_do_is_told_and_its_answer_seen(front: Front, api: Api) -> None:
     api(Role.PROVISIONER).post("/v1/terminals", json=NEW)
     front.line.said.clear()

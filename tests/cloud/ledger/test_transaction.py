@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from cloud.errors import StorageDown, TerminalRevoked
+from cloud.errors import StorageDown
 from cloud.fleet import store as fleet
 from cloud.ledger import chains
 from cloud.ledger.chains import Batch
@@ -16,7 +16,6 @@ from cloud.ledger.ingest import STATE_MAX
 from cloud.ledger.proof import proof, quarantined
 from cloud.ledger.statement import statement
 from cloud.ledger.transaction import Ledger
-from cloud.ledger.verify import Verdict, verify_ledger
 from cloud.members import store as members
 from cloud.storage.engine import Database, open_database
 from cloud.storage.migration import migrate
@@ -24,29 +23,13 @@ from cloud.storage.schema import balances, entries, epochs, records, states
 from cloud.storage.unit_of_work import unit_of_work
 from protocol.money import AMOUNT_MAX
 from protocol.record import Kind, Tender
-from protocol.status import Status
 from protocol.watermark import Standing
+from tests.cloud.ledger.books import fold_of, verdict_of
 from tests.cloud.ledger.memory import Memory
 from tests.cloud.ledger.test_ingest import deliveries, play
 from tests.cloud.town import CURRENCY, MORNING_MS, Till, Town, build_town, make_bundle
 
 HOUR_MS = 3_600_000
-
-
-def verdict_of(database: Database) -> Verdict:
-    with database.read() as connection:
-        return verify_ledger(connection, lambda _done, _of: None)
-
-
-def fold_of(database: Database, member: str) -> Any:
-    with database.read() as connection:
-        return members.member(connection, member).state
-
-
-def flags(database: Database) -> list[str]:
-    with database.read() as connection:
-        found = connection.execute(select(records.c.audit).where(records.c.audit != ""))
-        return list(found.scalars())
 
 
 def a_day(seed: int) -> list[tuple[int, str, str, int, int]]:
@@ -158,55 +141,6 @@ def test_a_thief_with_a_key_does_not_fill_the_quarantine(
         assert len(quarantined(connection)) == 3
 
 
-def test_a_revoked_terminal_hands_in_its_journal(town: Town, ledger: Ledger, till: Till) -> None:
-    with town.database.write() as connection:
-        fleet.revoke(connection, "t-0001", till.at_ms + HOUR_MS)
-    (mark,) = ledger.ingest([till.batch(till.open(), till.top_up("ann", 100))]).watermarks
-    assert (mark.standing, mark.upto_seq) == (Standing.DRAIN_ONLY, 2)
-    assert fold_of(town.database, "ann").principal == 100
-
-
-def test_a_revoked_terminal_gives_nobody_anything(town: Town, ledger: Ledger, till: Till) -> None:
-    before = till.open(), till.top_up("ann", 1_000)
-    with town.database.write() as connection:
-        fleet.revoke(connection, "t-0001", till.at_ms)
-    after = till.top_up("ann", 7), till.void("ann", before[1].record.tid), till.sale("ann")
-    (mark,) = ledger.ingest([till.batch(*before, *after)]).watermarks
-    assert mark.quarantined == ((3, "revoked"), (4, "revoked"))
-    assert mark.upto_seq == 5
-    assert fold_of(town.database, "ann").principal == 700
-    assert flags(town.database) == ["revoked"]
-
-
-def test_a_clock_set_back_does_not_get_behind_what_the_terminal_had_told(
-    town: Town, ledger: Ledger, till: Till
-) -> None:
-    before = till.open(), till.top_up("ann", 1_000)
-    status = Status(online=True, session="s", epoch=1, head_seq=2)
-    with town.database.write() as connection:
-        fleet.hear_status(connection, "t-0001", status, till.at_ms)
-        fleet.revoke(connection, "t-0001", till.at_ms + HOUR_MS)
-        fleet.revoke(connection, "t-0001", till.at_ms + 2 * HOUR_MS)  # the first one counts
-    (mark,) = ledger.ingest([till.batch(*before, till.top_up("ann", 7))]).watermarks
-    assert mark.quarantined == ((3, "revoked"),)
-    assert fold_of(town.database, "ann").principal == 1_000
-
-
-def test_an_epoch_that_ended_gives_nobody_anything(town: Town, ledger: Ledger, till: Till) -> None:
-    ledger.ingest([till.batch(till.open())])
-    early = till.top_up("ann", 500)
-    new = town.add_till("t-0001", epoch=2, granted_ms=till.at_ms + HOUR_MS)
-    till.at_ms += 2 * HOUR_MS
-    late = till.top_up("ann", 7), till.sale("ann")
-    old, present = ledger.ingest(
-        [till.batch(early, *late), new.batch(new.open(), new.top_up("ann", 50))]
-    ).watermarks
-    assert old.quarantined == ((3, "epoch_ended"),)
-    assert (present.standing, present.quarantined) == (Standing.ACTIVE, ())
-    assert fold_of(town.database, "ann").principal == 250
-    assert flags(town.database) == ["epoch_ended"]
-
-
 def test_a_transaction_id_is_used_once(town: Town, ledger: Ledger, till: Till) -> None:
     """After its void an id would count in one fold and not in the other: honest ones would fail."""
     late = till.open(), till.sale("ann")
@@ -234,19 +168,6 @@ def test_no_state_is_more_than_a_terminal_can_read(town: Town, ledger: Ledger, t
     (mark,) = ledger.ingest([till.batch(*records)]).watermarks
     assert mark.quarantined == ((3, "account_full"), (4, "amount_too_large"))
     assert fold_of(town.database, "ann").principal == STATE_MAX
-
-
-def test_a_fork_does_not_end_a_revocation(town: Town, ledger: Ledger, till: Till) -> None:
-    ledger.ingest([till.batch(till.open())])
-    here = till.head
-    ledger.ingest([till.batch(till.top_up("ann", 100))])
-    with town.database.write() as connection:
-        fleet.revoke(connection, "t-0001", till.at_ms)
-    till.head = here
-    (mark,) = ledger.ingest([till.batch(till.top_up("ann", 200))]).watermarks
-    assert mark.standing is Standing.DRAIN_ONLY
-    with pytest.raises(TerminalRevoked):
-        town.add_till("t-0001", epoch=2)
 
 
 def test_what_is_kept_apart_is_named_in_every_watermark(
