@@ -6,6 +6,7 @@ The backlog is on disk and read a batch at a time; nothing here grows with it.
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 
 from edge import sync_flow
@@ -18,8 +19,8 @@ from protocol import batch
 from protocol.topics import Up
 from protocol.watermark import Standing, Watermark
 
-# A record that the ledger has not acknowledged for so long was sent twice: whatever the broker
-# says, nobody who decides hears this terminal, and the limits of an offline one must hold.
+# What waits was sent twice in this time: if the ledger took nothing of it, then nobody who decides
+# hears this terminal, whatever the broker says, and the limits of an offline one must hold.
 UNHEARD_MS = 2 * sync_flow.RESEND_MS
 
 _log = logging.getLogger(__name__)
@@ -39,18 +40,20 @@ class Relay:
         clock.heard(heard_ms)
         self._later = journal.waiting()
         self._watermark = b""
+        # Monotonic: when the ledger last took something, or had everything. Nobody knows how long
+        # what waits at the start has waited.
+        self._heard_ms = -math.inf if self._waiting else clock.mono_ms()
         self.left_alarm = ""  # why the ledger did not take an epoch that was left behind
         self._go_on()
 
     @property
     def queue(self) -> int:
         """How many records the ledger does not have yet."""
-        return self.state.head - self.state.acked + self._later
+        return self._waiting
 
     def is_heard(self) -> bool:
         """Whether the ledger, not just the broker, takes what this terminal books."""
-        oldest_ms = self._books.journal.oldest_waiting_ms()
-        return not oldest_ms or self._clock.wall_ms() - oldest_ms < UNHEARD_MS
+        return not self._waiting or self._clock.mono_ms() - self._heard_ms < UNHEARD_MS
 
     def feed(self, event: Event) -> None:
         """Take an event of the line or of time, and do what follows."""
@@ -67,6 +70,8 @@ class Relay:
     def appended(self) -> None:
         """Tell the flow of records that the journal took."""
         journal = self._books.journal
+        if not self._waiting:
+            self._heard_ms = self._clock.mono_ms()
         if self.state.epoch != journal.head.epoch:
             self._later = journal.waiting()
         elif journal.head.seq > self.state.head:
@@ -106,6 +111,10 @@ class Relay:
             self.feed(sync_flow.LineUp())
         self._go_on()
 
+    @property
+    def _waiting(self) -> int:
+        return self.state.head - self.state.acked + self._later
+
     def _step(self, event: Event) -> tuple[Action, ...]:
         self.state, actions = sync_flow.step(self.state, event, self._clock.mono_ms())
         return actions
@@ -129,6 +138,9 @@ class Relay:
         return sync_flow.Sent(first, first + count - 1, number)
 
     def _acknowledge(self, mark: Watermark) -> None:
-        self._books.journal.acknowledge(mark.upto_seq, self._watermark)
+        journal = self._books.journal
+        if mark.upto_seq > journal.acked_seq:
+            self._heard_ms = self._clock.mono_ms()
+        journal.acknowledge(mark.upto_seq, self._watermark)
         self._books.pending.acknowledge(Place(mark.epoch, mark.upto_seq))
         self._clock.heard(mark.server_ms)

@@ -21,6 +21,7 @@ from edge.tap_flow import ORDER_WAITS_MS, RESULT_MS, Phase
 from protocol.errors import BadAmount, UnknownProduct
 from protocol.record import Kind
 from protocol.topics import Down
+from tests.edge.test_relay import mark
 from tests.edge.world import (
     SOON_S,
     START_MS,
@@ -334,6 +335,8 @@ def test_a_broker_without_a_ledger_is_no_line(terminal: Assembly, time_: Time) -
     """Nobody acknowledges: what a card may spend is bounded as if the line were down."""
     counter, seen = terminal.agent.counter, []
     terminal.agent.on_line_up("s")
+    _, word = mark(terminal.books, 1)
+    terminal.agent.on_message(Down.ACK, word)
     for number in range(2):
         counter.place(coffee(f"o{number}"))
         present(terminal)

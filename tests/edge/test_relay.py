@@ -13,7 +13,7 @@ from edge.books import Books, Situation
 from edge.cache import Cache
 from edge.errors import JournalRefused
 from edge.journal import Journal
-from edge.relay import Relay
+from edge.relay import UNHEARD_MS, Relay
 from edge.sync_flow import FORKED, HISTORY_DIFFERS, RETRY_MS, LineUp, Phase
 from protocol import batch, watermark
 from protocol.record import read
@@ -118,6 +118,62 @@ def test_a_line_that_takes_nothing_is_asked_again(books: Books, time_: Time) -> 
     time_.passes(RETRY_MS)
     relay.tick()
     assert sum(map(len, line.batches)) == 122
+
+
+def heard(relay: Relay, time_: Time, milliseconds: int) -> bool:
+    """Whether the ledger is heard when so much time has passed."""
+    time_.passes(milliseconds)
+    relay.appended()
+    return relay.is_heard()
+
+
+def test_a_ledger_that_takes_nothing_is_not_heard(books: Books, time_: Time) -> None:
+    relay = Relay(books, time_.clock, Line(), Standing.ACTIVE)
+    relay.feed(LineUp())
+    relay.receive(*mark(books, 122))
+    assert heard(relay, time_, 2 * UNHEARD_MS), "nothing waits"
+    books.book(tap(None), Situation(online=True, closed=""))
+    assert heard(relay, time_, 0)
+    assert heard(relay, time_, UNHEARD_MS - 1)
+    books.book(tap(None), Situation(online=True, closed=""))
+    assert not heard(relay, time_, 1), "a newer record does not make the older one heard"
+    relay.receive(*mark(books, 123))
+    assert heard(relay, time_, UNHEARD_MS - 1), "it took something, and takes more"
+    assert not heard(relay, time_, 1)
+    relay.receive(*mark(books, 123))
+    assert not heard(relay, time_, 0), "it said the same again and took nothing"
+    lost, _ = mark(books, 120)
+    lost = structs.replace(lost, server_ms=START_MS + 1)
+    relay.receive(lost, watermark.issue(lost, CLOUD_KEY))
+    assert (relay.queue, heard(relay, time_, 0)) == (4, False), "it lost some and took nothing"
+
+
+@pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
+def test_a_clock_that_is_set_changes_nothing_about_who_is_heard(
+    books: Books, time_: Time, step_ms: int
+) -> None:
+    relay = Relay(books, time_.clock, Line(), Standing.ACTIVE)
+    relay.feed(LineUp())
+    relay.receive(*mark(books, 122))
+    books.book(tap(None), Situation(online=True, closed=""))
+    assert heard(relay, time_, 0)
+    time_.wall_ms += step_ms
+    assert heard(relay, time_, UNHEARD_MS - 1)
+    assert not heard(relay, time_, 1)
+
+
+def test_after_a_start_with_records_that_wait_the_ledger_has_to_be_heard_first(
+    books: Books, time_: Time
+) -> None:
+    """Nobody knows how long they waited, whatever the wall clock says."""
+    relay = Relay(books, time_.clock, Line(), Standing.ACTIVE)
+    relay.feed(LineUp())
+    assert not heard(relay, time_, 0)
+    relay.receive(*mark(books, 50))
+    assert heard(relay, time_, 0)
+    relay.receive(*mark(books, 122))
+    again = Relay(books, time_.clock, Line(), Standing.ACTIVE)
+    assert heard(again, time_, 0), "nothing waited at the start"
 
 
 def second_epoch(folder: Path, time_: Time) -> Books:
