@@ -2,7 +2,7 @@
 
 When a batch that none of the checks refuse makes the transaction fail all the same, the batches
 are tried one by one, and then its records: the one that cannot be booked is kept apart, and those
-behind it go on.
+behind it go on. A failure that passes keeps nothing apart.
 """
 
 from __future__ import annotations
@@ -75,11 +75,14 @@ class Ledger:
         return Committed(watermarks, tuple(made.refusals), (made,))
 
     def _commit_in_part(self, batch: Batch, error: Exception) -> Committed:
-        """Commit ``batch`` without the one record that fails, or else without any; or refuse it."""
+        """Commit ``batch``: whole, or without the one record that fails, or without any; or refuse.
+
+        First whole once more: what failed may have been the machine, and not a record.
+        """
         _log.error(INTERNAL, terminal=batch.terminal, site=batch.site, exc_info=error)
         self._held = {}  # it may be one of those, which come again
         count = len(unpack(batch.data))
-        for apart in (*((at,) for at in range(count)), range(count)):
+        for apart in ((), *((at,) for at in range(count)), range(count)):
             try:
                 return self._commit([batch._replace(apart=apart)])
             except StorageDown:

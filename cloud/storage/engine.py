@@ -18,6 +18,7 @@ from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
     InterfaceError,
+    InternalError,
     OperationalError,
     TimeoutError,  # noqa: A004
 )
@@ -44,10 +45,12 @@ _OPTIONS: dict[str, Any] = {
 _FAILURES = (
     OperationalError,
     InterfaceError,
+    InternalError,  # as of a server that may only be read while a standby takes over
     TimeoutError,  # no connection became free
     sqlite3.OperationalError,
     psycopg.OperationalError,
     psycopg.InterfaceError,
+    psycopg.InternalError,
 )
 
 
