@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
@@ -22,7 +23,7 @@ _STEP, _TAKE = b"\x55" * BLOCK_BYTES, b"\xaa" * BLOCK_BYTES
 _ZEROS = bytes(BLOCK_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LrpKey:
     """What a 16-byte key expands to: 16 secret plaintexts and 4 updated keys."""
 
@@ -55,7 +56,7 @@ class LrpKey:
     def cmac(self, message: bytes) -> bytes:
         """CMAC_LRP (algorithm 6): 16 bytes."""
         head = max(0, (len(message) - 1) // BLOCK_BYTES * BLOCK_BYTES)
-        whole, padded = self.cmac_subkeys()
+        whole, padded = self.cmac_subkeys
         chained = _ZEROS
         for at in range(0, head, BLOCK_BYTES):
             chained = self._mac_step(xor(chained, message[at : at + BLOCK_BYTES]))
@@ -64,6 +65,7 @@ class LrpKey:
             last, subkey = (last + b"\x80").ljust(BLOCK_BYTES, b"\x00"), padded
         return self._mac_step(xor(xor(chained, last), subkey))
 
+    @cached_property
     def cmac_subkeys(self) -> tuple[bytes, bytes]:
         """K1 for a whole last block and K2 for a padded one."""
         first = doubled(self._mac_step(_ZEROS))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from drivers.errors import CardForged, ChannelBroken
 from drivers.secure_channel import ev1, ev2, felica_lite, lrp_messaging, ultralight
 from drivers.secure_channel.channel import Channel, CommunicationMode
+from protocol.lrp import LrpKey
 
 KEY, OTHER_KEY = bytes(range(16)), bytes(range(1, 17))
 RND_A, RND_B, TI = bytes(range(50, 66)), bytes(range(80, 96)), b"\x01\x02\x03\x04"
@@ -253,6 +254,39 @@ def test_old_authentications_agree_and_notice_a_wrong_key(ins: int, key: int) ->
     stranger = ev1.ReaderAuthentication(ins, wrong, card.challenge, RND_A[:size])
     with pytest.raises(CardForged):
         card.answer(stranger.token)
+
+
+@pytest.mark.parametrize(
+    ("ins", "rnd_a", "challenge", "answer", "half"),
+    [
+        (0x1A, "fe07a026547f0bae", "d3c84e1aab3aa692", "dc9a5f5b3f8de04e", "fe07a026682eb9d7"),
+        (0x0A, "cb4b2f5a73160f44", "07b4246843f94e2f", "0f3e03224ee6260f", "cb4b2f5afc68213e"),
+    ],
+)
+def test_a_key_of_equal_halves_is_single_des(
+    ins: int, rnd_a: str, challenge: str, answer: str, half: str
+) -> None:
+    """AN12757, tables 20 and 30, as a public implementation carries them."""
+    reader = ev1.ReaderAuthentication(
+        ins, bytes(16), bytes.fromhex(challenge), bytes.fromhex(rnd_a)
+    )
+    assert reader.session_key(bytes.fromhex(answer)) == 2 * bytes.fromhex(half)
+
+
+def test_an_lrp_session_writes_and_reads_as_a_real_tag_did() -> None:
+    """Transcript of an NTAG 424 DNA in the tests of nfc-ev2-crypto (test_lrp_cmd2)."""
+    vector = "0001008008a6953c60bc3d34e53766689732e2a203ff23855751d644ed519669"
+    master = LrpKey.expand(bytes(16)).cmac(bytes.fromhex(vector))
+    suite = lrp_messaging.LrpSuite(master, bytes.fromhex("00000001"))
+    session = ev2.Session(suite, bytes.fromhex("204f2276"))
+    header = bytes.fromhex("03000000030000")
+    wire = session.reader_wrap(0x8D, header, b"\x01\x02\x03", mode=FULL)
+    assert wire == header + bytes.fromhex("eaf0fad0430ecdc947a822e12ec8d5f3bb75f218b405fdbc")
+    assert session.reader_unwrap(bytes.fromhex("d5b8d8f8cd67f23c"), mode=FULL) == b""
+    wire = session.reader_wrap(0xAD, header, mode=FULL)
+    assert wire == header + bytes.fromhex("59858e133a7f487d")
+    answer = bytes.fromhex("39665fae8af18feb23da1767eaf2274bb97fc66cc9437713")
+    assert session.reader_unwrap(answer, mode=FULL, length=3) == b"\x01\x02\x03"
 
 
 @pytest.mark.parametrize("old", [None, OTHER_KEY])
