@@ -7,15 +7,15 @@ Time comes in; who gets a certificate is the caller's decision.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -24,11 +24,20 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from protocol.identifiers import check_level
 from protocol.signing import Ed25519Signer
-from protocol.topics import Address, address
-from provisioning.errors import AuthorityMissing, AuthorityThere, BadRequest
+from protocol.topics import Address
+from provisioning.certificate import (
+    SIGNS_CERTIFICATES,
+    address_of,
+    common_name,
+    dated,
+    general_name,
+    terminal_name,
+)
+from provisioning.errors import AuthorityMissing, AuthorityThere, BadRequest, NotListed
 from provisioning.vault import private_folder, write_private
 
 # A terminal renews at two thirds; a stolen one is worth nothing after the rest.
@@ -36,23 +45,10 @@ TERMINAL_DAYS = 90
 # Servers and the cloud stand in our own rooms: a year, as browsers and auditors are used to.
 SERVER_DAYS = 365
 AUTHORITY_DAYS = 3650
-# Clocks of terminals are late: a certificate is good from an hour before it was made.
-CLOCK_SKEW = timedelta(hours=1)
-
 CLOUD = "cloud"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1")
+_TERMINALS = "terminals"
 
-_SIGNS_CERTIFICATES = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)
 _CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
 
 
@@ -63,6 +59,15 @@ class Identity:
     ca: Path
     certificate: Path
     key: Path
+
+    def copied(self, folder: Path, stem: str) -> Identity:
+        """Copy the files into a program's own folder, and return those."""
+        private_folder(folder)
+        return Identity(
+            write_private(folder / "ca.pem", self.ca.read_bytes()),
+            write_private(folder / f"{stem}.pem", self.certificate.read_bytes()),
+            write_private(folder / f"{stem}.key", self.key.read_bytes()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +114,48 @@ class Authority:
             request = x509.load_pem_x509_csr(request_pem)
         except ValueError as error:
             raise BadRequest("not a PKCS #10 request") from error
-        if not request.is_signature_valid or request.subject != _terminal_name(at):
+        if not request.is_signature_valid or request.subject != terminal_name(at):
             raise BadRequest(f"it does not name {at.terminal} at {at.site}, or is not its own")
         if at.tenant != self.tenant or at.terminal == CLOUD:
             raise BadRequest(f"{at.terminal} of tenant {at.tenant}")
         key = request.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise BadRequest("the key must be EC P-256")
-        certificate = self._issue(request.subject, key, now, TERMINAL_DAYS, _CLIENT)
-        write_private(self._terminals / f"{at.terminal}.pem", certificate)
-        return certificate
+        return self._certify(request.subject, at.terminal, key, now)
+
+    def renew(self, present: x509.Certificate, now: datetime) -> bytes:
+        """Return a new certificate (PEM) for the key of a terminal's ``present`` one.
+
+        BadRequest unless this authority issued it, NotListed when the terminal was withdrawn.
+        """
+        try:
+            present.verify_directly_issued_by(self._certificate)
+            at, key = address_of(present), present.public_key()
+        except (InvalidSignature, ValueError, TypeError, IndexError) as error:
+            raise BadRequest(
+                "the present certificate is no terminal's of this authority"
+            ) from error
+        if not self._listed(at.terminal).exists():
+            raise NotListed(at.terminal)
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise BadRequest("the key must be EC P-256")
+        return self._certify(present.subject, at.terminal, key, now)
+
+    def withdraw(self, terminal: str) -> None:
+        """Take a terminal off the list; its certificate is kept aside. NotListed without it."""
+        listed = self._listed(terminal)
+        if not listed.exists():
+            raise NotListed(terminal)
+        listed.replace(private_folder(self.folder / "withdrawn") / listed.name)
+
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        """The newest certificate of every terminal on the list, in the order of ids."""
+        files = sorted(private_folder(self.folder / _TERMINALS).glob("*.pem"))
+        return tuple(x509.load_pem_x509_certificate(file.read_bytes()) for file in files)
 
     def terminals(self) -> tuple[Address, ...]:
-        """Every terminal that holds a certificate, in the order of ids."""
-        return tuple(
-            _address_of(x509.load_pem_x509_certificate(file.read_bytes()))
-            for file in sorted(self._terminals.glob("*.pem"))
-        )
+        """Every terminal on the list, in the order of ids: who may speak at the broker."""
+        return tuple(map(address_of, self.certificates()))
 
     def server(self, names: Iterable[str], now: datetime) -> Identity:
         """Make a server's key and certificate for host names and addresses; the first names it."""
@@ -136,9 +166,16 @@ class Authority:
         """Make the cloud's client key and certificate: the one name that may speak to all."""
         return self._own("cloud", CLOUD, now, _CLIENT, ())
 
-    @property
-    def _terminals(self) -> Path:
-        return private_folder(self.folder / "terminals")
+    def _listed(self, terminal: str) -> Path:
+        return self.folder / _TERMINALS / f"{check_level(terminal)}.pem"
+
+    def _certify(
+        self, subject: x509.Name, terminal: str, key: ec.EllipticCurvePublicKey, now: datetime
+    ) -> bytes:
+        certificate = self._issue(subject, key, now, TERMINAL_DAYS, _CLIENT)
+        private_folder(self.folder / _TERMINALS)
+        write_private(self._listed(terminal), certificate)
+        return certificate
 
     def _own(
         self,
@@ -150,7 +187,9 @@ class Authority:
     ) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
         files = Identity(self.ca, self.folder / f"{stem}.pem", self.folder / f"{stem}.key")
-        certificate = self._issue(_name(name), key.public_key(), now, SERVER_DAYS, usage, hosts)
+        certificate = self._issue(
+            common_name(name), key.public_key(), now, SERVER_DAYS, usage, hosts
+        )
         write_private(files.key, private_pem(key))
         write_private(files.certificate, certificate)
         return files
@@ -165,13 +204,13 @@ class Authority:
         hosts: Iterable[str] = (),
     ) -> bytes:
         issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        builder = _dated(subject, self._certificate.subject, key, now, days)
+        builder = dated(subject, self._certificate.subject, key, now, days)
         builder = builder.add_extension(
             x509.BasicConstraints(ca=False, path_length=None), critical=True
         )
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         builder = builder.add_extension(issuer_key, critical=False)
-        names = [_general_name(host) for host in hosts]
+        names = [general_name(host) for host in hosts]
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM)
@@ -183,10 +222,10 @@ def init(folder: Path, tenant: str, now: datetime) -> Authority:
     if (folder / "ca.key").exists():
         raise AuthorityThere(str(folder))
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = _name(f"{tenant} tapledger authority")
-    builder = _dated(subject, subject, key.public_key(), now, AUTHORITY_DAYS)
+    subject = common_name(f"{tenant} tapledger authority")
+    builder = dated(subject, subject, key.public_key(), now, AUTHORITY_DAYS)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_SIGNS_CERTIFICATES, critical=True)
+    builder = builder.add_extension(SIGNS_CERTIFICATES, critical=True)
     builder = builder.add_extension(
         x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
     )
@@ -205,56 +244,10 @@ def init(folder: Path, tenant: str, now: datetime) -> Authority:
 
 def request(at: Address, key: ec.EllipticCurvePrivateKey) -> bytes:
     """Return a terminal's certificate request (PKCS #10, PEM), signed by its own key."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(_terminal_name(at))
+    builder = x509.CertificateSigningRequestBuilder().subject_name(terminal_name(at))
     return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
     """PKCS #8 PEM of a private key, in clear: the file's mode protects it."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _terminal_name(at: Address) -> x509.Name:
-    """O = tenant, OU = site, CN = terminal: a certificate alone says where its terminal stands."""
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, at.tenant),
-            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, at.site),
-            x509.NameAttribute(NameOID.COMMON_NAME, at.terminal),
-        ]
-    )
-
-
-def _address_of(certificate: x509.Certificate) -> Address:
-    parts = (NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME, NameOID.COMMON_NAME)
-    values = [certificate.subject.get_attributes_for_oid(part)[0].value for part in parts]
-    return address(*(str(value) for value in values))
-
-
-def _dated(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    now: datetime,
-    days: int,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + timedelta(days=days))
-    )
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)

@@ -47,6 +47,24 @@ class TerminalThere(ProvisioningError):
     todo = "Name an empty folder."
 
 
+class TerminalMissing(ProvisioningError):
+    """A folder that is no terminal's."""
+
+    code = "terminal_missing"
+    what = "This folder holds no enrolled terminal"
+    kept = "Nothing was changed."
+    todo = "Name the terminal's folder, or run `terminal enrol`."
+
+
+class NotListed(ProvisioningError):
+    """A terminal that never had a certificate here, or was withdrawn."""
+
+    code = "not_listed"
+    what = "The authority does not list this terminal"
+    kept = "Nothing was changed."
+    todo = "Check the id with `terminal list`; a withdrawn device is enrolled under a new id."
+
+
 class BrokerMissing(ProvisioningError):
     """A broker program that is not installed."""
 

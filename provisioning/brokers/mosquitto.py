@@ -1,7 +1,9 @@
 """Mosquitto as the MQTT broker: Debian's, for production on one host.
 
-It identifies a client by its certificate's common name. Publishing what is not allowed is
-acknowledged and dropped, and so is a subscription: the rule is applied when a message is delivered.
+It identifies a client by its certificate's common name, which is its client id as well: no terminal
+can take another's session over. Publishing what is not allowed is acknowledged and dropped, and so
+is a subscription: the rule is applied when a message is delivered. A terminal that is not in the
+list can connect, and then neither speak nor hear.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import getpass
 import shutil
 from pathlib import Path
 
-from provisioning.authority import CLOUD
+from protocol.topics import Address, terminal_filter
+from provisioning.authority import CLOUD, Identity
 from provisioning.brokers.port import IN_FLIGHT_MAX, PACKET_BYTES_MAX, BrokerKind, BrokerSettings
 from provisioning.errors import BrokerMissing
 from provisioning.vault import private_folder, write_private
@@ -24,24 +27,25 @@ def configure(settings: BrokerSettings) -> list[str]:
     program = shutil.which("mosquitto") or (str(_USUAL) if _USUAL.exists() else None)
     if not program:
         raise BrokerMissing("apt-get install mosquitto")
-    folder = private_folder(settings.folder)
+    folder, own = settings.folder, settings.server.copied(settings.folder, "server")
     store = private_folder(folder / "store")
-    acl = write_private(folder / "acl", _access(settings.tenant))
-    file = write_private(folder / "mosquitto.conf", _configuration(settings, acl, store))
+    acl = write_private(folder / "acl", _access(settings))
+    file = write_private(folder / "mosquitto.conf", _configuration(settings, own, acl, store))
     return [program, "-c", str(file)]
 
 
-def _configuration(settings: BrokerSettings, acl: Path, store: Path) -> str:
+def _configuration(settings: BrokerSettings, own: Identity, acl: Path, store: Path) -> str:
     # The value runs to the end of the line, comments included; so no line has one.
     return f"""\
 user {getpass.getuser()}
 per_listener_settings false
 listener {settings.port} {settings.host}
-cafile {settings.server.ca}
-certfile {settings.server.certificate}
-keyfile {settings.server.key}
+cafile {own.ca}
+certfile {own.certificate}
+keyfile {own.key}
 require_certificate true
 use_identity_as_username true
+use_username_as_clientid true
 allow_anonymous false
 acl_file {acl}
 max_inflight_messages {IN_FLIGHT_MAX}
@@ -57,14 +61,24 @@ log_dest stdout
 """
 
 
-def _access(tenant: str) -> str:
+def _access(settings: BrokerSettings) -> str:
+    return "\n".join([_cloud(settings.tenant), *map(_terminal, settings.terminals)])
+
+
+def _cloud(tenant: str) -> str:
     return f"""\
 user {CLOUD}
 topic read tl/v1/{tenant}/+/+/up/#
 topic write tl/v1/{tenant}/+/+/down/#
+"""
 
-pattern write tl/v1/{tenant}/+/%u/up/#
-pattern read tl/v1/{tenant}/+/%u/down/#
+
+def _terminal(at: Address) -> str:
+    down = terminal_filter(at)
+    return f"""\
+user {at.terminal}
+topic write {down.removesuffix("down/#")}up/#
+topic read {down}
 """
 
 

@@ -13,10 +13,10 @@ import sysconfig
 from pathlib import Path
 
 from protocol.topics import Address, terminal_filter
-from provisioning.authority import CLOUD
+from provisioning.authority import CLOUD, Identity
 from provisioning.brokers.port import IN_FLIGHT_MAX, PACKET_BYTES_MAX, BrokerKind, BrokerSettings
 from provisioning.errors import BrokerMissing
-from provisioning.vault import private_folder, write_private
+from provisioning.vault import write_private
 
 # Subjects on which the server hands QoS 1 messages of a session to its client.
 _SESSION = "$MQTT.sub.>"
@@ -25,8 +25,8 @@ _SESSION = "$MQTT.sub.>"
 def configure(settings: BrokerSettings) -> list[str]:
     """Write nats.conf; return the command that serves it."""
     program = _program()
-    folder = private_folder(settings.folder)
-    file = write_private(folder / "nats.conf", _configuration(settings))
+    own = settings.server.copied(settings.folder, "server")
+    file = write_private(settings.folder / "nats.conf", _configuration(settings, own))
     return [program, "--config", str(file)]
 
 
@@ -38,12 +38,12 @@ def _program() -> str:
     return program
 
 
-def _configuration(settings: BrokerSettings) -> str:
+def _configuration(settings: BrokerSettings, own: Identity) -> str:
     users = [_cloud(settings.tenant), *(_terminal(at) for at in settings.terminals)]
     tls = f"""tls {{
-  ca_file: {_quoted(settings.server.ca)}
-  cert_file: {_quoted(settings.server.certificate)}
-  key_file: {_quoted(settings.server.key)}
+  ca_file: {_quoted(own.ca)}
+  cert_file: {_quoted(own.certificate)}
+  key_file: {_quoted(own.key)}
   verify_and_map: true
   timeout: 10
 }}"""

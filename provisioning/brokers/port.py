@@ -21,9 +21,9 @@ IN_FLIGHT_MAX = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
-    """``folder`` takes configuration and stored messages; ``server`` is the broker's own identity.
+    """``folder`` takes configuration, certificates and stored messages, all that the broker reads.
 
-    ``terminals`` are all that may connect, besides the cloud.
+    ``server`` is the broker's own identity; ``terminals`` are all that may speak besides the cloud.
     """
 
     folder: Path
@@ -38,7 +38,7 @@ class BrokerSettings:
 class BrokerKind:
     """``configure`` writes the files and returns the command; BrokerMissing without its program.
 
-    Writing again and sending SIGHUP lets a running broker know terminals that came since.
+    Writing again and sending SIGHUP lets a running broker know terminals that came or went since.
     """
 
     name: str

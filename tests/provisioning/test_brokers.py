@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,7 +25,10 @@ from protocol.topics import (
     terminal_filter,
     up_topic,
 )
-from provisioning.authority import Identity
+from provisioning.authority import LOOPBACK_NAMES, Identity
+from provisioning.brokers import BROKERS
+from provisioning.brokers.port import BrokerSettings
+from provisioning.processes import wait_until
 from tests.services.broker import BOTH_BROKERS, Broker, Client, running_broker
 
 MINE = address("acme", "site-1", "t-0001")
@@ -129,6 +136,61 @@ def test_the_cloud_cannot_play_a_terminal(broker: Broker, join: Join) -> None:
     _publish(cloud, up_topic(MINE, Up.TX), b"forged")
     _publish(terminal, up_topic(MINE, Up.TX), b"true")
     assert [payload for _, payload in _received(cloud, b"true")] == [b"true"]
+
+
+def test_a_terminal_that_is_withdrawn_neither_speaks_nor_hears(
+    broker: Broker, join: Join, tmp_path: Path
+) -> None:
+    broker.authority.withdraw(MINE.terminal)
+    assert broker.authority.terminals() == (OTHER,)
+    settings = BrokerSettings(
+        folder=tmp_path / "broker",
+        port=broker.port,
+        server=broker.authority.server(LOOPBACK_NAMES, datetime.now(UTC)),
+        tenant=broker.tenant,
+        terminals=broker.authority.terminals(),
+    )
+    terminal, cloud = _joined(join, broker, MINE), _joined(join, broker, None)
+    other = _joined(join, broker, OTHER)
+    _subscribe(terminal, terminal_filter(MINE))
+    _subscribe(cloud, cloud_filter("acme"))
+    BROKERS[broker.child.name].configure(settings)
+    broker.child.hint(signal.SIGHUP)
+    turns = count()
+
+    def ignored() -> bool:
+        """Until the broker has read its files again it listens to the terminal."""
+        turn = next(turns)
+        terminal.mqtt.publish(up_topic(MINE, Up.TX), b"mine %d" % turn, qos=1)
+        _publish(other, up_topic(OTHER, Up.TX), b"other %d" % turn)
+        return b"mine %d" % turn not in {each for _, each in _received(cloud, b"other %d" % turn)}
+
+    wait_until(ignored, WAIT_S, "the broker reads its files again")
+    _publish(cloud, down_topic(MINE, Down.ACK), b"not yours any more", retain=True)
+    late = join(broker.identities[MINE], MINE.terminal)
+    assert late.answered.wait(WAIT_S)
+    assert late.connected.is_set() == (broker.child.name == "mosquitto")
+    if late.connected.is_set():
+        _subscribe(late, terminal_filter(MINE))
+        _subscribe(
+            late, terminal_filter(MINE)
+        )  # its answer comes behind what the first one brought
+    assert not late.messages
+
+
+@pytest.mark.parametrize("broker", [BOTH_BROKERS[1]], indirect=True)
+def test_mosquitto_knows_a_client_by_its_certificate_alone(broker: Broker, join: Join) -> None:
+    """A terminal that calls itself like another takes neither its session nor its messages."""
+    other, cloud = _joined(join, broker, OTHER), _joined(join, broker, None)
+    _subscribe(other, terminal_filter(OTHER))
+    ended = threading.Event()
+    other.mqtt.on_disconnect = lambda *_: ended.set()
+    thief = join(broker.identities[MINE], OTHER.terminal)
+    assert thief.connected.wait(WAIT_S)
+    _subscribe(thief, terminal_filter(OTHER))
+    _publish(cloud, down_topic(OTHER, Down.ACK), b"yours")
+    assert _received(other, b"yours") == [(down_topic(OTHER, Down.ACK), b"yours")]
+    assert not ended.is_set()
 
 
 def test_nobody_comes_in_without_a_certificate(broker: Broker) -> None:

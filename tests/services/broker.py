@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -84,6 +85,7 @@ class Client:
 
     def __init__(self, port: int, identity: Identity | None, name: str, ca: Path) -> None:
         self.connected, self.subscribed, self.published = (threading.Event() for _ in range(3))
+        self.answered = threading.Event()  # connected or refused
         self.granted: list[int] = []
         self.messages: list[tuple[str, bytes]] = []
         self.arrived = threading.Condition()
@@ -92,12 +94,17 @@ class Client:
         if identity:
             context.load_cert_chain(identity.certificate, identity.key)
         self.mqtt.tls_set_context(context)
-        self.mqtt.on_connect = lambda *args: None if args[3].is_failure else self.connected.set()
+        self.mqtt.on_connect = self._on_connect
         self.mqtt.on_subscribe = self._on_subscribe
         self.mqtt.on_publish = lambda *_: self.published.set()
         self.mqtt.on_message = self._on_message
         self.mqtt.connect_async("127.0.0.1", port)
         self.mqtt.loop_start()
+
+    def _on_connect(self, *args: Any) -> None:
+        if not args[3].is_failure:
+            self.connected.set()
+        self.answered.set()
 
     def _on_subscribe(self, *args: object) -> None:
         codes = args[3]
