@@ -106,11 +106,13 @@ def verify(context: typer.Context) -> None:
     from cloud.ledger.verify import verify_ledger
     from cloud.storage.migration import check_version
 
-    database = wiring.database_of(context.obj)
+    database, currency = wiring.database_of(context.obj), context.obj.config.currency
     with Progress(console=Console(stderr=True), transient=True) as bar, database.read() as view:
         check_version(view)
         task = bar.add_task("records")
-        verdict = verify_ledger(view, lambda done, of: bar.update(task, completed=done, total=of))
+        verdict = verify_ledger(
+            view, currency, lambda done, of: bar.update(task, completed=done, total=of)
+        )
     for fault in verdict.faults:
         print(fault)
     print(verdict.line)

@@ -1,21 +1,23 @@
 """Checks the whole ledger from its own bytes: chains, keys, sums, and every member's fold.
 
-It believes nothing that ingest wrote: records are read again, entries added up again.
+It believes nothing that ingest wrote: records are read again, entries added up again, and what
+each record must have booked is recounted.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
 from cloud.ledger.accounts import member_accounts
-from cloud.ledger.posting import charged_event
-from cloud.storage.rows import POSTED, place_of
-from cloud.storage.schema import balances, entries, epochs, records, states
+from cloud.ledger.posting import Legs, charged_event
+from cloud.ledger.recount import Place, Recount
+from cloud.storage.rows import POSTED, QUARANTINED, place_of
+from cloud.storage.schema import balances, entries, epochs, records, states, terminals
 from cloud.storage.states import COLUMNS, state_of
 from protocol.chain import Head
 from protocol.errors import ProtocolError
@@ -50,6 +52,11 @@ class Verdict:
         if len(self.faults) < NAMED_MAX:
             self.faults.append(text)
 
+    def all(self, texts: Iterable[str]) -> None:
+        """Count several faults."""
+        for text in texts:
+            self.fault(text)
+
     @property
     def line(self) -> str:
         """The verdict on one line."""
@@ -62,44 +69,53 @@ class Verdict:
 
 class _Chain(NamedTuple):
     name: str
+    site: str
     grant_data: bytes
     upto_seq: int
     head_hash: bytes
+    quarantined: int
     key: VerifyingKey
 
 
-def verify_ledger(connection: Connection, progress: Progress) -> Verdict:
-    """Check everything that one consistent view shows."""
+class _Check(NamedTuple):
+    """What is at hand while records are read."""
+
+    verdict: Verdict
+    recount: Recount
+    events: dict[str, list[Event]]  # by member
+
+
+def verify_ledger(connection: Connection, currency: str, progress: Progress) -> Verdict:
+    """Check everything that one consistent view shows; ``currency`` is that of the books."""
     verdict = Verdict()
+    check = _Check(verdict, Recount(connection, currency), defaultdict(list))
     total = connection.execute(select(func.count()).select_from(records)).scalar_one()
-    events: dict[str, list[Event]] = defaultdict(list)
-    for row in connection.execute(select(epochs).order_by(epochs.c.chain)):
+    query = select(epochs, terminals.c.site).join(terminals).order_by(epochs.c.chain)
+    for row in connection.execute(query):
         chain = _Chain(
             f"{row.terminal}/{row.epoch}",
+            row.site,
             row.grant_data,
             row.upto_seq,
             row.head_hash,
+            row.quarantined,
             verifier(row.algorithm, row.public_key),
         )
         verdict.chains += 1
-        _check_chain(connection, row.chain, chain, verdict, events)
+        _check_chain(connection, row.chain, chain, check)
         progress(verdict.records, total)
     if verdict.records != total:
         verdict.fault(f"{total - verdict.records} records belong to no chain")
-    folded = _check_states(connection, verdict, events)
+    verdict.all(check.recount.finish())
+    folded = _check_states(connection, verdict, check.events)
     _check_sums(connection, verdict, folded)
     return verdict
 
 
-def _check_chain(
-    connection: Connection,
-    number: int,
-    chain: _Chain,
-    verdict: Verdict,
-    events: dict[str, list[Event]],
-) -> None:
-    head = Head(0, 0, record_hash(chain.grant_data))
-    for row in _records(connection, number):
+def _check_chain(connection: Connection, number: int, chain: _Chain, check: _Check) -> None:
+    verdict = check.verdict
+    head, apart = Head(0, 0, record_hash(chain.grant_data)), 0
+    for row, legs in _records(connection, number, check.recount):
         seq = head.seq + 1
         verdict.records += 1
         if row.place != place_of(number, seq):
@@ -108,31 +124,33 @@ def _check_chain(
         digest = record_hash(row.data)
         if digest != row.hash:
             verdict.fault(f"{chain.name}/{seq}: bytes and hash differ")
-        _check_record(f"{chain.name}/{seq}", row, head.hash, chain.key, verdict, events)
+        _check_record(chain, seq, row, legs, head.hash, check)
+        apart += row.state == QUARANTINED
         head = Head(0, seq, digest)
-    if (head.seq, head.hash) != (chain.upto_seq, chain.head_hash) and chain.upto_seq:
+    if (head.seq, head.hash) != (chain.upto_seq, chain.head_hash):
         verdict.fault(f"{chain.name}: ends at {head.seq}, should at {chain.upto_seq}")
+    if apart != chain.quarantined:
+        verdict.fault(f"{chain.name}: {apart} records kept apart, counted {chain.quarantined}")
 
 
 def _check_record(
-    name: str,
-    row: Any,
-    before: bytes,
-    key: VerifyingKey,
-    verdict: Verdict,
-    events: dict[str, list[Event]],
+    chain: _Chain, seq: int, row: Any, legs: Legs, before: bytes, check: _Check
 ) -> None:
+    name = f"{chain.name}/{seq}"
     try:
-        verify(split(row.data), Purpose.RECORD, key)
+        verify(split(row.data), Purpose.RECORD, chain.key)
         record = read(row.data)[0].record
     except ProtocolError as error:
         if row.kind:
-            verdict.fault(f"{name}: {error.code}")
+            check.verdict.fault(f"{name}: {error.code}")
+        else:
+            check.verdict.all(check.recount.unread(name, row))
         return
     if record.prev != before:
-        verdict.fault(f"{name}: does not follow the record before it")
+        check.verdict.fault(f"{name}: does not follow the record before it")
+    check.verdict.all(check.recount.judge(Place(name, chain.site), row, record, legs))
     if row.state == POSTED and row.member is not None:
-        events[row.member].append(charged_event(record, row.gap))
+        check.events[row.member].append(charged_event(record, row.gap))
 
 
 def _check_states(
@@ -184,21 +202,16 @@ def _wanted(folded: dict[str, State], units: set[str]) -> Iterator[tuple[tuple[s
             yield names.points_debt, state.points_debt
 
 
-def _records(connection: Connection, chain: int) -> Iterator[Any]:
-    """A chain's records in order, some at a time."""
+def _records(connection: Connection, chain: int, recount: Recount) -> Iterator[tuple[Any, Legs]]:
+    """A chain's records in order with their entries, some at a time."""
     after = place_of(chain, 0)
     end = place_of(chain + 1, 0)
-    query = (
-        select(
-            *(records.c.place, records.c.hash, records.c.data, records.c.kind),
-            *(records.c.state, records.c.member, records.c.gap),
-        )
-        .order_by(records.c.place)
-        .limit(CHUNK)
-    )
+    query = select(records).order_by(records.c.place).limit(CHUNK)
     while True:
         rows = connection.execute(query.where(records.c.place > after, records.c.place < end)).all()
-        yield from rows
+        if rows:
+            legs = recount.legs(rows[0].place, rows[-1].place)
+            yield from ((row, legs.get(row.place, {})) for row in rows)
         if len(rows) < CHUNK:
             return
         after = rows[-1].place
