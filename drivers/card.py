@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
 from drivers.apdu import CommandApdu, ResponseApdu
+from drivers.reader import Presented, Technology
 from protocol.record import CardClass
 from protocol.signing import VerifyingKey
 
@@ -46,17 +47,21 @@ class CardTrust:
 
 # Yields commands, is sent whole responses (chaining and 61xx done), returns who the card is.
 Dialogue = Generator[CommandApdu, ResponseApdu, CardIdentity]
+# The same with a card that takes no APDUs: frames of its technology.
+FrameDialogue = Generator[bytes, bytes, CardIdentity]
 
 
 @dataclass(frozen=True, slots=True)
 class CardKind:
-    """One card family. ``identify`` takes the trust and a nonce of NONCE_BYTES.
+    """One card family. ``identify`` takes the trust, the card and a nonce of NONCE_BYTES.
 
-    Its dialogue raises CardUnknown when the card has no application of this family, so that the
-    next family is asked, and another DriverError when the card is of this family and fails.
-    Families that are surer (``assurance``) are asked first.
+    It returns a Dialogue for the technology APDU, else a FrameDialogue. Either raises CardUnknown
+    when the card has no application of this family, so that the next family is asked, and another
+    DriverError when the card is of this family and fails. Families that are surer (``assurance``)
+    are asked first.
     """
 
     name: str
     assurance: CardClass
-    identify: Callable[[CardTrust, bytes], Dialogue]
+    identify: Callable[[CardTrust, Presented, bytes], Dialogue | FrameDialogue]
+    technology: Technology = Technology.APDU

@@ -10,6 +10,8 @@ from drivers.apdu import CommandApdu, ResponseApdu, transmit
 from drivers.errors import ExchangeTimeout
 from drivers.reader import Reader
 
+Said = TypeVar("Said")
+Heard = TypeVar("Heard")
 Outcome = TypeVar("Outcome")
 
 
@@ -38,6 +40,24 @@ def hold(
     ``now`` is a monotonic clock in seconds. ExchangeTimeout when one exchange or the whole takes
     too long. A failed exchange closes the dialogue, so that nothing of it goes on.
     """
+    send = _within(reader, deadlines, now)
+    return _carry(dialogue, lambda command: transmit(command, send, extended=extended))
+
+
+def hold_frames(
+    dialogue: Generator[bytes, bytes, Outcome],
+    reader: Reader,
+    deadlines: Deadlines,
+    now: Callable[[], float],
+) -> Outcome:
+    """As hold, with a card that takes frames of its own technology."""
+    return _carry(dialogue, _within(reader, deadlines, now))
+
+
+def _within(
+    reader: Reader, deadlines: Deadlines, now: Callable[[], float]
+) -> Callable[[bytes], bytes]:
+    """Return what sends to ``reader`` until the time of a dialogue that begins now is over."""
     end = now() + deadlines.dialogue_s
 
     def send(command: bytes) -> bytes:
@@ -46,10 +66,14 @@ def hold(
             raise ExchangeTimeout(f"the dialogue took longer than {deadlines.dialogue_s} s")
         return reader.transmit(command, min(left, deadlines.exchange_s))
 
+    return send
+
+
+def _carry(dialogue: Generator[Said, Heard, Outcome], say: Callable[[Said], Heard]) -> Outcome:
     try:
-        command = next(dialogue)
+        said = next(dialogue)
         while True:
-            command = dialogue.send(transmit(command, send, extended=extended))
+            said = dialogue.send(say(said))
     except StopIteration as finished:
         outcome: Outcome = finished.value
         return outcome

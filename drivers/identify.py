@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import drivers.cards
-from drivers.card import CardIdentity, CardKind, CardTrust
+from drivers.card import CardIdentity, CardKind, CardTrust, Dialogue, FrameDialogue
 from drivers.errors import CardUnknown
-from drivers.exchange import Deadlines, hold
-from drivers.reader import Presented, Reader
+from drivers.exchange import Deadlines, hold, hold_frames
+from drivers.reader import Presented, Reader, Technology
 from protocol.plugins import discover
 
 
@@ -34,11 +35,17 @@ class Examiner:
 
     def identify(self, reader: Reader, presented: Presented) -> CardIdentity:
         """Return who the presented card is; CardUnknown when no family knows it."""
-        kinds = self.kinds if presented.takes_apdus else ()
-        for kind in kinds:
-            dialogue = kind.identify(self.trust(), self.nonce())
-            try:
-                return hold(dialogue, reader, self.deadlines, self.now, extended=presented.extended)
-            except CardUnknown:
-                continue
+        for kind in self.kinds:
+            if kind.technology is presented.technology:
+                try:
+                    return self._ask(kind, reader, presented)
+                except CardUnknown:
+                    continue
         raise CardUnknown
+
+    def _ask(self, kind: CardKind, reader: Reader, presented: Presented) -> CardIdentity:
+        dialogue = kind.identify(self.trust(), presented, self.nonce())
+        if kind.technology is Technology.APDU:
+            apdus = cast("Dialogue", dialogue)
+            return hold(apdus, reader, self.deadlines, self.now, extended=presented.extended)
+        return hold_frames(cast("FrameDialogue", dialogue), reader, self.deadlines, self.now)

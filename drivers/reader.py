@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+
+class Technology(StrEnum):
+    """What a reader can say to a card."""
+
+    APDU = "apdu"  # ISO/IEC 7816-4, over contacts or ISO/IEC 14443-4
+    TYPE_2 = "type_2"  # frames of MIFARE Ultralight and NTAG (NFC Forum Type 2), without their CRC
+    FELICA = "felica"  # frames of FeliCa (JIS X 6319-4), with their length byte
+    NUMBER = "number"  # nothing: it has said its number
 
 
 @dataclass(frozen=True, slots=True)
 class Presented:
     """A card in front of a reader.
 
-    ``atr`` is empty for a card that takes no APDUs. ``uid`` is for the families that need it and
-    goes no further than drivers. ``extended``: card and reader take extended Lc and Le.
+    ``atr`` is that of a card that takes APDUs, else empty. ``uid`` is for the families that need it
+    and goes no further than drivers. ``extended``: card and reader take extended Lc and Le.
     """
 
     reader: str
     atr: bytes
     uid: bytes | None = None
     extended: bool = False
-
-    @property
-    def takes_apdus(self) -> bool:
-        """Whether the card speaks ISO/IEC 7816-4 at all."""
-        return bool(self.atr)
+    technology: Technology = Technology.APDU
 
 
 class Reader(Protocol):
@@ -37,7 +43,10 @@ class Reader(Protocol):
         """Return the card that is there, or None when none came within ``timeout_s``."""
 
     def transmit(self, command: bytes, deadline_s: float) -> bytes:
-        """Return the card's answer; CardGone, ExchangeTimeout after ``deadline_s``, ReaderLost."""
+        """Return the card's answer; CardGone, ExchangeTimeout after ``deadline_s``, ReaderLost.
+
+        ``command`` and answer are what the presented card's technology has: APDUs or frames.
+        """
 
     def wait_for_removal(self, timeout_s: float) -> bool:
         """Return True once the presented card is gone, False when ``timeout_s`` passed."""

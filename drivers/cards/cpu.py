@@ -19,6 +19,7 @@ from drivers.errors import (
     CardRefused,
     CardUnknown,
 )
+from drivers.reader import Presented
 from drivers.tlv import TlvError, parse
 from protocol.credential import Credential, accept, card_reference
 from protocol.errors import ProtocolError
@@ -121,7 +122,7 @@ def _check_credential(data: bytes, serial: bytes, trust: CardTrust) -> Credentia
     return credential
 
 
-def identify(trust: CardTrust, nonce: bytes) -> Dialogue:
+def identify(trust: CardTrust, _presented: Presented, nonce: bytes) -> Dialogue:
     """SELECT, READ BINARY, INTERNAL AUTHENTICATE.
 
     ``proof`` of the identity is nonce (16), counter (4, big-endian) and signature (64): ES256 as

@@ -13,7 +13,7 @@ from typing import Any
 from drivers.atr import from_ats, takes_extended_length
 from drivers.errors import CardGone, DriverError, ExchangeTimeout, ReaderLost, ReaderRefused
 from drivers.lane import Lane
-from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings
+from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings, Technology
 
 UDP_PREFIX = "udp"
 # A PN532 on a line answers within 0.1 s; one behind a Raspberry Pi's USB takes up to 1.5 s.
@@ -38,6 +38,18 @@ _LOOKS = (("106A",),) * 4 + (("106A", "106B"),) + (("106A",),) * 4 + (("106A", "
 _UDP_LOOKS = (("106A",),)
 
 
+# Bits of SAK that say ISO/IEC 14443-4, or MIFARE Classic and its kin (NXP AN10833, section 3).
+_SAK_MORE = 0x78
+
+
+def _technology(target: Any) -> Technology:
+    """Return what can be said to a card that does not take APDUs."""
+    if target.brty.endswith("F"):
+        return Technology.FELICA
+    is_type_2 = target.brty.endswith("A") and target.sel_res and not target.sel_res[0] & _SAK_MORE
+    return Technology.TYPE_2 if is_type_2 else Technology.NUMBER
+
+
 def _number(target: Any) -> bytes:
     """Return the number by which a card answers: UID (A), PUPI (B) or IDm (F)."""
     if target.brty.endswith("A"):
@@ -57,6 +69,7 @@ class NfcReader:
         self._idle_from = self._seen_at = 0.0
         self._target: Any = None
         self._tag: Any = None
+        self._native: Technology | None = None  # of a card that takes frames
 
     def connect(self) -> None:
         """Open the device and see that it answers as a reader."""
@@ -116,20 +129,25 @@ class NfcReader:
         except (LookupError, ValueError, TypeError):
             self._tag = None  # its answer to select is garbage: a card, but none that we can read
         if self._tag is None:
-            return Presented(self._path, b"", _number(target))
+            self._native = _technology(target)
+            return Presented(self._path, b"", _number(target), technology=self._native)
+        self._native = None
         atr = from_ats(self._frontend.ats)
         return Presented(self._path, atr, _number(target), extended=takes_extended_length(atr))
 
     def _transmit(self, command: bytes, deadline_s: float) -> bytes:
-        if self._tag is None:
+        if self._tag is None and self._native in (None, Technology.NUMBER):
             raise CardGone("no card is connected")
         self._frontend.deadline = time.monotonic() + deadline_s
         try:
-            answer = bytes(self._tag.transceive(bytearray(command)))
+            if self._tag is not None:
+                answer = bytes(self._tag.transceive(bytearray(command)))
+            else:
+                answer = bytes(self._frontend.exchange(bytearray(command), deadline_s))
             self._seen_at = time.monotonic()
             return answer
         except self._air_errors as error:
-            self._tag = None
+            self._tag = self._native = None
             if self._is_there():
                 raise ExchangeTimeout(str(error)) from error
             raise CardGone(str(error)) from error

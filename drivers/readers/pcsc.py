@@ -14,7 +14,7 @@ from drivers.apdu import tpdu_t0
 from drivers.atr import takes_extended_length
 from drivers.errors import CardGone, DriverError, ReaderLost, ReaderRefused
 from drivers.lane import Lane
-from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings
+from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings, Technology
 
 # vpcd listens on every interface and asks for no password: anybody may put a card into it.
 VIRTUAL_PREFIX = "Virtual PCD"
@@ -127,7 +127,7 @@ class PcscReader:
         """Connect to the card for this program alone; None when it is gone again."""
         self._shown = name, state
         if state & _MUTE:
-            return Presented(name, b"")
+            return Presented(name, b"", technology=Technology.NUMBER)
         scard = self._scard
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         code, card, protocol = scard.SCardConnect(

@@ -38,6 +38,7 @@ from protocol.record import CardClass
 from protocol.signing import Ed25519Signer
 from tests.drivers.world import (
     NONCE,
+    PRESENTED,
     TODAY,
     TRUST,
     DirectReader,
@@ -55,7 +56,7 @@ TRANSCRIPTS = sorted((Path(__file__).parents[1] / "transcripts" / "cpu").glob("*
 def ask(reader: DirectReader, trust: CardTrust = TRUST, nonce: bytes = NONCE) -> CardIdentity:
     """Hold the dialogue with the card on the reader."""
     reader.card.reset()
-    dialogue = identify(trust, nonce)
+    dialogue = identify(trust, PRESENTED, nonce)
     return hold(dialogue, reader, Deadlines(), time.monotonic, extended=reader.extended)
 
 
@@ -80,7 +81,9 @@ class Transcript:
 
     def outcome(self) -> str:
         """Replay it; return the card's reference and counter, or the code of the problem."""
-        dialogue = identify(on_day(int(self.known["day"])), bytes.fromhex(self.known["nonce"]))
+        dialogue = identify(
+            on_day(int(self.known["day"])), PRESENTED, bytes.fromhex(self.known["nonce"])
+        )
         extended = self.known["extended"] == "true"
         try:
             command = next(dialogue)
@@ -274,7 +277,7 @@ def test_a_card_that_gives_nothing_is_not_asked_for_ever() -> None:
 
 def test_an_application_of_another_version_is_unknown() -> None:
     other = (GOOD_FCI + bytes(16)).replace(bytes.fromhex("800101"), bytes.fromhex("800102"))
-    dialogue = identify(TRUST, NONCE)
+    dialogue = identify(TRUST, PRESENTED, NONCE)
     next(dialogue)
     with pytest.raises(CardUnknown):
         dialogue.send(ResponseApdu(other, 0x9000))

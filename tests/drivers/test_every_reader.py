@@ -10,7 +10,7 @@ import pytest
 import drivers.readers
 from drivers.errors import CardGone, DriverError
 from drivers.exchange import Deadlines
-from drivers.reader import Presented, Reader, ReaderKind
+from drivers.reader import Presented, Reader, ReaderKind, Technology
 from protocol.plugins import discover
 from tests.drivers.rigs import CARRIERS, Rig, rig
 from tests.drivers.world import SOON_S, examiner, member_card, reference
@@ -64,7 +64,7 @@ def test_a_card_is_presented_identified_and_seen_to_go(rig: Rig) -> None:
     rig.carrier.insert(member_card(1))
     with rig.reader() as reader:
         presented = present(reader)
-        assert presented.takes_apdus
+        assert presented.technology is Technology.APDU
         assert examiner().identify(reader, presented).reference == reference(1)
         assert not reader.wait_for_removal(0.2)
         rig.carrier.remove()

@@ -17,7 +17,7 @@ import pytest
 
 from drivers.errors import CardUnknown, ReaderLost, ReaderRefused
 from drivers.nfc_frontend import AirError, Frontend
-from drivers.reader import Presented, ReaderSettings
+from drivers.reader import Presented, ReaderSettings, Technology
 from drivers.readers.nfc import READER
 from drivers.virtual.nfc_udp import NfcUdpCarrier
 from drivers.virtual.pn532 import Line, Pn532Device
@@ -142,7 +142,9 @@ def test_the_udp_link_is_refused_unless_virtual_readers_are_allowed() -> None:
 
 def test_a_card_without_apdus_is_unknown(device: Pn532Device, link: Path) -> None:
     with on(device, link).reader() as reader, pytest.raises(CardUnknown):
-        examiner().identify(reader, Presented("reader", b"", b"1234567"))
+        examiner().identify(
+            reader, Presented("reader", b"", b"1234567", technology=Technology.NUMBER)
+        )
 
 
 def test_the_drivers_load_without_nfcpy_and_pyscard_and_say_what_is_missing() -> None:

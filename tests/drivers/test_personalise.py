@@ -13,6 +13,7 @@ from drivers.virtual.cards.cpu import CpuCard
 from protocol.credential import accept
 from tests.drivers.world import (
     NONCE,
+    PRESENTED,
     TRUST,
     DirectReader,
     blank_card,
@@ -34,7 +35,11 @@ def proves_itself(card: CpuCard) -> bool:
     card.reset()
     reader = DirectReader(card)
     identity = hold(
-        identify(TRUST, NONCE), reader, Deadlines(), time.monotonic, extended=reader.extended
+        identify(TRUST, PRESENTED, NONCE),
+        reader,
+        Deadlines(),
+        time.monotonic,
+        extended=reader.extended,
     )
     return identity.reference == reference(1)
 

@@ -91,15 +91,42 @@ def test_a_bare_status_word_ends_the_session() -> None:
         terminal.open(ResponseApdu(b"", 0x6988))
 
 
-@given(data=st.binary(max_size=60), tag=st.sampled_from((0x85, 0x87, 0x97, 0x99, 0x8E, 0x53)))
-def test_objects_with_a_right_mac_and_a_wrong_form_are_refused(data: bytes, tag: int) -> None:
+def sealed(text: bytes, body: bytes) -> bytes:
+    """Data objects with the checksum that the first message of a session needs."""
+    code = mac(KEYS.mac, (int.from_bytes(SSC, "big") + 1).to_bytes(8, "big") + text + body)
+    return body + b"\x8e\x08" + code
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",  # no status
+        "99029001",  # another status than outside
+        "9901 90",  # half a status
+        "5301AA 99029000",  # an object that does not belong there
+        "8708AAAAAAAAAAAAAAAA 99029000",  # an unknown padding
+        "870101 99029000",  # no ciphertext
+        "870401AAAAAA 99029000",  # half a block
+        "8508AAAAAAAAAAAAAAAA 8709AAAAAAAAAAAAAAAAAA 99029000",  # two texts
+        "99029000 9902",  # cut off
+    ],
+)
+def test_a_right_mac_over_a_wrong_form_is_refused(body: str) -> None:
     """Whoever holds the keys may still send what makes no sense."""
     terminal, _ = both_sides()
-    forger = Session(KEYS, SSC)
-    body = bytes((tag, len(data))) + data
-    code = mac(KEYS.mac, (int.from_bytes(forger.ssc, "big") + 1).to_bytes(8, "big") + body)
     with pytest.raises(ChannelBroken):
-        terminal.open(ResponseApdu(body + b"\x8e\x08" + code, 0x9001))
+        terminal.open(ResponseApdu(sealed(b"", bytes.fromhex(body)), 0x9000))
+
+
+@pytest.mark.parametrize("cla", [0x00, 0x04, 0x08])
+def test_a_right_mac_under_a_plain_class_is_refused(cla: int) -> None:
+    _, card = both_sides()
+    header = bytes((cla, 0xA4, 0, 0)) + bytes.fromhex("80000000")
+    with pytest.raises(ChannelBroken):
+        card.open_command(CommandApdu(cla, 0xA4, 0, 0, sealed(header, b"")))
+    _, card = both_sides()
+    header = bytes((cla | 0x0C,)) + header[1:]
+    assert card.open_command(CommandApdu(cla | 0x0C, 0xA4, 0, 0, sealed(header, b""))).ins == 0xA4
 
 
 @given(data=st.binary(max_size=40), sw=st.integers(0, 0xFFFF))

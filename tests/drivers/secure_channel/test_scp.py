@@ -119,6 +119,36 @@ def test_scp02_refuses_a_changed_command(level: int, command: CommandApdu, bit: 
         card.open_command(changed(host.protect(command), bit))
 
 
+def test_a_session_of_a_real_card_with_everything_enciphered() -> None:
+    """AES-128, level 33, as pySim's tests publish it."""
+    static = scp03.StaticKeys(*(bytes(range(at, at + 16)) for at in (0x00, 0x10, 0x20)))
+    host_challenge = bytes.fromhex("fdf38259a1e0de44")
+    greeting = scp03.Greeting.decode(
+        bytes.fromhex("000000000000000000003003703b1aca81e821f219081cdc01c26b372d000003")
+    )
+    command, host = scp03.authenticate(static, host_challenge, greeting, 0x33)
+    assert command.encode().hex() == "84823300108c36f96bcc00724a4e13ad591d7da3f0"
+    keys = scp03.derive_session(static, host_challenge, greeting.card_challenge)
+    card = scp03.accept(keys, host_challenge, greeting.card_challenge, command)
+    plain = CommandApdu(0x80, 0xE2, 0x91, 0x00, bytes.fromhex("bf3e035c015a"), ne=256)
+    sent = host.protect(plain)
+    assert sent.data.hex() == "267a85dfe4a98fca6fb0527e0dfecce4914e40401433c87f"
+    assert card.open_command(sent) == plain
+    answer = ResponseApdu(bytes.fromhex("bf3e125a1089882119900000000000000000000005"), 0x9000)
+    back = card.protect_response(answer)
+    assert back.data.hex() == (
+        "f3ba2b1013aa6224f5e1c138d71805c569e5439b47576260b75fc021b25097cb2e68f8a0144975b9"
+    )
+    assert host.open(back) == answer
+
+
+def test_the_mac_does_not_cover_the_logical_channel() -> None:
+    for sides in (lambda: scp03_sides(16, 0x01)[0], lambda: scp02_sides(0x01)[0]):
+        basic = sides().protect(CommandApdu(0x80, 0xF2, 0x20, 0x02))
+        other = sides().protect(CommandApdu(0x83, 0xF2, 0x20, 0x02))
+        assert (basic.cla, other.cla, basic.data) == (0x84, 0x87, other.data)
+
+
 def test_a_repeated_command_is_refused() -> None:
     command = CommandApdu(0x80, 0xF2, 0x20, 0x02)
     for host, card in (scp03_sides(16, 0x01), scp02_sides(0x01)):

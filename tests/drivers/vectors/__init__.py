@@ -1,4 +1,4 @@
-"""What each file of published vectors is checked against: one module for files that belong together.
+"""What published vectors are checked against: one module for files that belong together.
 
 A module exports ``CHECKS``: the file's name without ``.json`` → a function that takes one case and
 the whole document, and raises AssertionError, or UnknownCase for a kind that it does not know.
