@@ -113,6 +113,7 @@ WORDS: dict[str, str] = {
     "epoch_ended": "Epoch had ended before",
     "amount_too_large": "Amount is too large",
     "account_full": "Account is full",
+    "too_many_voids": "Too many voids wait",
     "internal": "The ledger failed at it",
     "price_differs": "Price differs",
     "points_differ": "Points differ",

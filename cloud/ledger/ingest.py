@@ -49,8 +49,12 @@ REVOKED = "revoked"
 EPOCH_ENDED = "epoch_ended"
 AMOUNT_TOO_LARGE = "amount_too_large"
 ACCOUNT_FULL = "account_full"
+TOO_MANY_VOIDS = "too_many_voids"
 # Above it no terminal can read a member's state (protocol.record.Count).
 STATE_MAX = (1 << 53) - 1
+# Voids of one member that wait for what they take back: each makes the state that every terminal
+# is sent longer, for ever when the transaction never comes.
+WAITING_VOIDS_MAX = 16
 
 
 class KnownBooks(Protocol):
@@ -291,7 +295,9 @@ def _misfit(move: _Move) -> str:
     if state is None:
         return ""
     most = max(state.principal, state.overdraft, state.points, state.points_debt, state.qualifying)
-    return ACCOUNT_FULL if most > STATE_MAX else ""
+    if most > STATE_MAX:
+        return ACCOUNT_FULL
+    return TOO_MANY_VOIDS if len(state.waiting_voids) > WAITING_VOIDS_MAX else ""
 
 
 def _objection(record: Record, member: str | None) -> str:

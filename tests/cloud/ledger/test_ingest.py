@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.ledger.chains import Batch, Held
+from cloud.ledger.ingest import WAITING_VOIDS_MAX
 from protocol.membership.event import event_of, moves_account
 from protocol.membership.fold import fold
 from protocol.membership.state import State
@@ -96,6 +97,29 @@ def test_a_second_void_takes_back_nothing_more(memory: Memory, till: Till) -> No
     memory.ingest(till.batch(sale, *voids))
     assert not memory.apart
     assert balance(memory, "sales:site-1") == 0
+    assert_balanced(memory)
+
+
+def test_voids_that_wait_for_nothing_do_not_grow_an_account(memory: Memory, till: Till) -> None:
+    late = memory.add_till("t-0002", BUNDLE, Random(2))
+    opening, sale = late.open(), late.sale("ann")
+    waiting = [till.void("ann", till.random.randbytes(16)) for _ in range(WAITING_VOIDS_MAX - 1)]
+    waiting.append(till.void("ann", sale.record.tid))
+    memory.ingest(till.batch(*waiting))
+    assert not memory.apart
+    told = [each.record.refers_to for each in waiting]
+    assert sorted(memory.checkpoints["ann"].waiting_voids) == sorted(filter(None, told))
+
+    too_many, again = till.void("ann", bytes(16)), till.void("ann", told[0] or b"")
+    known = till.top_up("ann", 7)
+    made = memory.ingest(till.batch(too_many, again, known, till.void("ann", known.record.tid)))
+    assert [row.reason for row in made.quarantine] == ["too_many_voids"]
+    assert made.quarantine[0].seq == too_many.record.seq
+
+    memory.ingest(late.batch(opening, sale))
+    assert len(memory.checkpoints["ann"].waiting_voids) == WAITING_VOIDS_MAX - 1
+    made = memory.ingest(till.batch(till.void("ann", bytes(15) + b"1")))
+    assert not made.quarantine
     assert_balanced(memory)
 
 
