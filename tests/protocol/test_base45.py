@@ -24,7 +24,9 @@ def test_a_text_has_one_meaning_or_none(text: str) -> None:
     assert encode(data) == text
 
 
-@pytest.mark.parametrize("text", ["A", "BB8A", ":::", "GGX", "5P", "::", "bb8", "BB_", "\uff22B8"])
+@pytest.mark.parametrize(
+    "text", ["A", "0", "BB80", ":::", "GGX", "5P", "::", "bb8", "BB_", "\uff22B8"]
+)
 def test_what_no_encoder_writes_is_refused(text: str) -> None:
     with pytest.raises(Malformed):
         decode(text)

@@ -103,7 +103,16 @@ def test_what_is_malformed_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["1817", "190001", "fa3f800000", "fb3ff0000000000000", "f97e01", "c24101", "a2616100 0100"],
+    [
+        "1817",
+        "190001",
+        "fa3f800000",
+        "fb3ff0000000000000",
+        "f97e01",
+        "c24101",
+        "c249000102030405060708",
+        "a26161000100",
+    ],
 )
 def test_a_longer_or_disordered_form_is_read_and_told(text: str) -> None:
     assert not decode(bytes.fromhex(text)).deterministic
