@@ -11,12 +11,13 @@ from sqlalchemy.sql import func
 from cloud.fleet import store as fleet
 from cloud.ledger.audit import PRICE_DIFFERS
 from cloud.ledger.transaction import Ledger
-from cloud.storage.rows import NOTED, QUARANTINED
-from cloud.storage.schema import balances, entries, epochs, quarantine, records, states
+from cloud.storage.rows import NOTED, QUARANTINED, QuarantineRow
+from cloud.storage.schema import balances, bundles, entries, epochs, quarantine, records, states
 from cloud.storage.states import COLUMNS
-from protocol.record import Kind, Line, Sealed, Tender
+from protocol.record import Kind, Line, Sealed, Tender, record_hash
+from protocol.rules.bundle import Product
 from tests.cloud.ledger.books import verdict_of
-from tests.cloud.town import MORNING_MS, Till, Town
+from tests.cloud.town import MORNING_MS, Till, Town, make_bundle
 
 SALE = records.c.kind == int(Kind.SALE)
 OF_SALE = entries.c.place.in_(select(records.c.place).where(SALE))
@@ -59,6 +60,25 @@ def _apart(connection: Connection) -> None:
     connection.execute(update(epochs).values(quarantined=1))
 
 
+def _unreadable(connection: Connection) -> None:
+    """Bytes that nobody can read, and everything that follows from them set right."""
+    _without_entries(connection)
+    data = b"\xd2"
+    connection.execute(
+        update(records).where(SALE).values(data=data, hash=record_hash(data), kind=0, state=NOTED)
+    )
+    connection.execute(update(epochs).values(head_hash=record_hash(data)))
+    row = QuarantineRow("t-0001", 1, 2, record_hash(data), data, "internal", MORNING_MS)
+    connection.execute(insert(quarantine).values(row._asdict()))
+
+
+def _unreadable_apart(connection: Connection) -> None:
+    _unreadable(connection)
+    connection.execute(update(records).where(records.c.kind == 0).values(state=QUARANTINED))
+    connection.execute(update(epochs).values(quarantined=1))
+    connection.execute(delete(quarantine))
+
+
 def _counted_apart(connection: Connection) -> None:
     connection.execute(update(epochs).values(quarantined=1))
 
@@ -85,6 +105,8 @@ DAMAGE: dict[str, Callable[[Connection], None]] = {
     "a sale without entries": _without_entries,
     "a sale that is only noted": _noted,
     "a sale kept apart for no reason": _apart,
+    "bytes that nobody can read": _unreadable,
+    "bytes that nobody can read, kept apart for no reason": _unreadable_apart,
     "a number of records kept apart": _counted_apart,
     "a gap that the bundle does not know": _with_a_gap,
     "a finding that the bundle does not know": _flagged,
@@ -191,16 +213,46 @@ def test_what_is_kept_apart_has_a_reason(town: Town, ledger: Ledger) -> None:
     assert _damaged(town, without_a_reason) == ["t-0001/1/2: kept apart for no reason"]
 
 
-def _charged(till: Till, price: int) -> Sealed:
+def _charged(till: Till, member: str | None, price: int) -> Sealed:
     """A bun that costs 300, sold for ``price``."""
-    lines, tenders = (Line("p-0", 1, 300, price),), (Tender("stored_value", price),)
-    return till.sale("ann", lines=lines, tenders=tenders, earned=3)
+    lines = (Line("p-0", 1, 300, price),)
+    tenders = (Tender("stored_value" if member else "cash", price),)
+    return till.sale(member, lines=lines, tenders=tenders, earned=3 if member else 0)
+
+
+def _a_bundle_for_it(connection: Connection) -> None:
+    """A bundle that was never published makes 400 the right price."""
+    other = make_bundle(products=(Product("p-0", 400, "", ""),))
+    connection.execute(update(bundles).values(data=other.data))
+    connection.execute(update(records).where(SALE).values(audit="", gap=0))
+
+
+def _a_wider_gap(connection: Connection) -> None:
+    connection.execute(update(records).where(SALE).values(gap=-100))
+    wider = {"sales:site-1": -350, "price_variance:site-1": 100}
+    for account, amount in wider.items():
+        of = update(entries).where(OF_SALE, entries.c.account == account)
+        connection.execute(of.values(amount=amount))
+
+
+@pytest.mark.parametrize(("price", "damage"), [(400, _a_bundle_for_it), (250, _a_wider_gap)])
+def test_a_wrong_price_stays_as_wrong_as_it_was(
+    town: Town, ledger: Ledger, price: int, damage: Callable[[Connection], None]
+) -> None:
+    till = town.add_till("t-0001")
+    ledger.ingest([till.batch(till.open(), _charged(till, None, price))])
+    assert len(_damaged(town, damage)) == 1
 
 
 def test_wrong_prices_and_closed_epochs_are_whole(town: Town, ledger: Ledger) -> None:
     town.add_members("ann")
     till = town.add_till("t-0001")
-    records = till.open(), till.top_up("ann", 5_000), _charged(till, 400), _charged(till, 200)
+    records = (
+        till.open(),
+        till.top_up("ann", 5_000),
+        _charged(till, "ann", 400),
+        _charged(till, "ann", 200),
+    )
     ledger.ingest([till.batch(*records)])
     with town.database.write() as connection:
         fleet.revoke(connection, "t-0001", MORNING_MS)
