@@ -130,6 +130,11 @@ class Journal:
         self._passed_over = self.sending
         self._load_sending()
 
+    def watermarks(self) -> dict[int, bytes]:
+        """Return the newest signed word of each epoch of which there is one."""
+        rows = self._run("SELECT epoch, watermark FROM epochs WHERE watermark IS NOT NULL", ())
+        return dict(rows)
+
     def waiting(self) -> int:
         """Count the records of the epochs behind ``sending`` that the ledger does not have."""
         rows = self._run(

@@ -27,18 +27,20 @@ _log = logging.getLogger(__name__)
 
 
 class Relay:
-    """One thread. JournalRefused passes through; the flow goes on when the journal does."""
+    """One thread. JournalRefused passes through; the flow goes on when the journal does.
+
+    ``standing`` and ``heard_ms`` are the cloud's last word of this terminal; FORKED is one of the
+    epoch in which it books now.
+    """
 
     def __init__(
         self, books: Books, clock: Clock, link: Link, standing: Standing, heard_ms: int = 0
     ) -> None:
         self._books, self._clock, self._link = books, clock, link
-        journal = books.journal
-        self.state = sync_flow.start(
-            journal.sending, journal.sending_seq, journal.acked_seq, standing, heard_ms
-        )
+        self._is_forked = standing is Standing.FORKED
+        self._left = 0  # records of epochs that the ledger refused: they stay, and are tried again
+        self._start_epoch(standing, heard_ms)
         clock.heard(heard_ms)
-        self._later = journal.waiting()
         self._watermark = b""
         # Monotonic: when the ledger last took something, or had everything. Nobody knows how long
         # what waits at the start has waited.
@@ -49,7 +51,7 @@ class Relay:
     @property
     def queue(self) -> int:
         """How many records the ledger does not have yet."""
-        return self._waiting
+        return self._waiting + self._left
 
     def is_heard(self) -> bool:
         """Whether the ledger, not just the broker, takes what this terminal books."""
@@ -79,6 +81,8 @@ class Relay:
 
     def receive(self, mark: Watermark, data: bytes) -> None:
         """Take a verified watermark with its signed bytes."""
+        if data == self._known:
+            return
         own_hash = self._books.journal.hash_at(mark.upto_seq)
         self._watermark = data
         self.feed(sync_flow.Receipt(mark, own_hash))
@@ -91,7 +95,7 @@ class Relay:
             self.feed(sync_flow.Ticked())
 
     def _go_on(self) -> None:
-        """Turn to the next epoch once the ledger has this one whole, or will never take it.
+        """Turn to the next epoch once the ledger has this one whole, or refuses it.
 
         An operator grants a new epoch because the old one cannot go on: what halted the old one
         is told, and does not stop the terminal.
@@ -102,14 +106,32 @@ class Relay:
             return
         self.left_alarm = state.alarm or self.left_alarm
         journal.send_next()
-        standing = Standing.ACTIVE if state.standing is Standing.FORKED else state.standing
-        self.state = sync_flow.start(
-            journal.sending, journal.sending_seq, journal.acked_seq, standing, state.heard_ms
-        )
-        self._later = journal.waiting()
+        self._left += state.head - state.acked
+        standing = state.standing
+        if standing is not Standing.DRAIN_ONLY:
+            standing = Standing.FORKED if self._is_forked else Standing.ACTIVE
+        self._start_epoch(standing, state.heard_ms)
         if state.phase is not sync_flow.Phase.LINE_DOWN:
             self.feed(sync_flow.LineUp())
         self._go_on()
+
+    def _start_epoch(self, standing: Standing, heard_ms: int) -> None:
+        """Begin with the epoch that is to be sent.
+
+        The grant of a newer one is younger than all that was said of an old one: the ledger is
+        asked again, and only what it answers now counts.
+        """
+        journal = self._books.journal
+        is_old = journal.sending != journal.head.epoch
+        self.state = sync_flow.start(
+            journal.sending,
+            journal.sending_seq,
+            journal.acked_seq,
+            Standing.ACTIVE if is_old and standing is Standing.FORKED else standing,
+            heard_ms,
+        )._replace(standing=standing)
+        self._known = journal.watermark  # the broker retains it: no news
+        self._later = journal.waiting()
 
     @property
     def _waiting(self) -> int:

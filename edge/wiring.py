@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import SystemRandom
@@ -38,7 +38,7 @@ from edge.relay import Relay
 from protocol import watermark
 from protocol.errors import ProtocolError
 from protocol.plugins import discover
-from protocol.watermark import Standing
+from protocol.watermark import Standing, Watermark
 
 if TYPE_CHECKING:
     import uvicorn
@@ -135,7 +135,7 @@ class Terminal:
         at = settings.at
         books = Books(self._journal, self._cache, clock, at.terminal, os.urandom)
         books.open_epoch()
-        relay = Relay(books, clock, self._link, *_last_word(self._journal, keys.trust))
+        relay = Relay(books, clock, self._link, *last_word(self._journal, keys.trust))
         commands = Commands(at.terminal, keys.trust.cloud, books, relay, clock)
         inbox = Inbox(at, keys.trust, books, relay, self._link, commands)
         inbox.load()
@@ -263,15 +263,23 @@ def _supervisor(settings: Settings, keys: Keys, clock: Clock, events: ReaderEven
     return Supervisor(_reader_kind(settings), where, examiner, events)
 
 
-def _last_word(journal: Journal, trust: Trust) -> tuple[Standing, int]:
-    """What the cloud said last of this terminal, and when by its clock."""
-    if journal.watermark is None:
+def last_word(journal: Journal, trust: Trust) -> tuple[Standing, int]:
+    """What the cloud said last of this terminal, and when by its clock.
+
+    A fork stops the epoch of which it was said: who grants the next one has judged it.
+    """
+    marks: dict[int, Watermark] = {}
+    for epoch, data in journal.watermarks().items():
+        with suppress(ProtocolError):
+            marks[epoch] = watermark.accept(data, trust.cloud)
+    if not marks:
         return Standing.ACTIVE, 0
-    try:
-        mark = watermark.accept(journal.watermark, trust.cloud)
-    except ProtocolError:
-        return Standing.ACTIVE, 0
-    return mark.standing, mark.server_ms
+    newest = max(marks.values(), key=lambda mark: mark.server_ms)
+    standing = newest.standing
+    if standing is Standing.FORKED:
+        present = marks.get(journal.head.epoch)
+        standing = present.standing if present else Standing.ACTIVE
+    return standing, newest.server_ms
 
 
 def _version() -> str:
