@@ -204,7 +204,7 @@ class _Booking:
         if record.kind is not Kind.SALE:
             return AGREES
         finding = self._rules.auditor.audit(record, record.total)
-        return Finding(closed) if closed and not finding.flag else finding
+        return finding if finding.flag else Finding(closed)
 
     def _move(self, record: Record, gap: int, books: Books, member: str | None) -> _Move:
         posted = _Posted(posting.charged_event(record, gap), posting.facts(record, gap, books))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,13 +11,14 @@ from sqlalchemy import select
 from cloud.errors import TerminalRevoked
 from cloud.fleet import store as fleet
 from cloud.ledger.transaction import Ledger
-from cloud.storage.rows import POSTED, QUARANTINED
-from cloud.storage.schema import records
+from cloud.storage.rows import POSTED, QUARANTINED, SEQ_MAX
+from cloud.storage.schema import epochs, records
 from protocol.record import BundleRef, Kind, Line, Tender
 from protocol.status import Status
 from protocol.watermark import Standing
 from tests.cloud.ledger.books import flags, fold_of, reasons, verdict_of
-from tests.cloud.town import MORNING_MS, Till, Town, card_of
+from tests.cloud.ledger.memory import Memory
+from tests.cloud.town import MORNING_MS, Till, Town, card_of, make_bundle
 
 HOUR_MS = 3_600_000
 SEQ_FORGED = 1 << 52
@@ -154,12 +156,36 @@ def test_a_clock_that_is_ahead_takes_nothing_from_what_the_ledger_has(
     assert fold_of(town.database, "ann").principal == 1_007
 
 
-def test_the_first_revocation_counts(town: Town, ledger: Ledger, till: Till) -> None:
+def ends(town: Town) -> list[tuple[int, int]]:
+    """When each epoch was closed, and with which record."""
+    columns = epochs.c.closed_ms, epochs.c.closed_seq
+    with town.database.read() as connection:
+        found = connection.execute(select(*columns).order_by(epochs.c.chain))
+        return [(row.closed_ms, row.closed_seq) for row in found]
+
+
+def test_the_first_revocation_counts_and_is_of_one_terminal(
+    town: Town, ledger: Ledger, till: Till
+) -> None:
+    other = town.add_till("t-0002")
     revoke(town, till)
-    ledger.ingest([till.batch(till.top_up("ann", 7))])
+    first = ends(town)
+    assert first == [(till.at_ms, 2), (0, 0)]
+    ledger.ingest([till.batch(till.top_up("ann", 7)), other.batch(other.open())])
     revoke(town, till)
     (mark,) = ledger.ingest([till.batch(till.top_up("ann", 7))]).watermarks
     assert mark.quarantined == ((3, "revoked"), (4, "revoked"))
+    assert ends(town) == first
+
+
+def test_a_record_up_to_the_end_of_its_epoch_is_taken() -> None:
+    memory = Memory(make_bundle())
+    memory.add_members("ann")
+    till = memory.add_till("t-0001", make_bundle(), Random(1))
+    chain = memory.chains["t-0001", 1]
+    memory.chains["t-0001", 1] = chain._replace(closed_ms=1, closed_seq=2)
+    made = memory.ingest(till.batch(till.open(), till.top_up("ann", 7), till.top_up("ann", 8)))
+    assert [row.seq for row in made.quarantine] == [3]
 
 
 def test_an_epoch_that_ended_gives_nobody_anything(town: Town, ledger: Ledger, till: Till) -> None:
@@ -185,6 +211,12 @@ def test_what_a_trusted_key_still_hands_in_is_taken_as_before(
     assert mark.quarantined == ()
     assert flags(town.database) == []
     assert fold_of(town.database, "ann").principal == 707
+
+
+def test_trust_in_one_key_is_none_in_the_one_before(town: Town, till: Till) -> None:
+    town.add_till("t-0001", epoch=2, granted_ms=till.at_ms)
+    town.add_till("t-0001", epoch=3, granted_ms=till.at_ms, trusted=True)
+    assert ends(town) == [(till.at_ms, 2), (till.at_ms, SEQ_MAX), (0, 0)]
 
 
 @pytest.mark.parametrize("how", ["revoked", "granted"])
