@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.sql import func
 
 from cloud.fleet import store as fleet
-from cloud.ledger.audit import LINES_DIFFER, PRICE_DIFFERS
+from cloud.ledger.audit import POINTS_DIFFER, PRICE_DIFFERS
 from cloud.ledger.transaction import Ledger
 from cloud.storage.rows import NOTED, QUARANTINED, QuarantineRow
 from cloud.storage.schema import balances, bundles, entries, epochs, quarantine, records, states
@@ -224,7 +224,7 @@ def _a_bundle_for_it(connection: Connection) -> None:
     """A bundle that was never published makes 400 the right price."""
     other = make_bundle(products=(Product("p-0", 400, "", ""),))
     connection.execute(update(bundles).values(data=other.data))
-    connection.execute(update(records).where(SALE).values(audit=LINES_DIFFER, gap=0))
+    connection.execute(update(records).where(SALE).values(audit=POINTS_DIFFER, gap=0))
 
 
 def _a_wider_gap(connection: Connection) -> None:
