@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -53,21 +54,24 @@ class CloudApi:
         return self._call("POST", path, document)
 
     def register_terminal(self, at: Address, algorithm: int, public_key: bytes) -> Registration:
-        """Register a terminal by its signing key."""
-        answer = self.post(
-            "/v1/terminals",
-            {
-                "terminal": at.terminal,
-                "site": at.site,
-                "algorithm": algorithm,
-                "public_key": public_key.hex(),
-            },
-        )
-        return Registration(
-            base64.b64decode(answer["grant"], validate=True),
-            tuple(answer["cloud_keys"]),
-            tuple(answer["rules_keys"]),
-        )
+        """Register a terminal by its signing key; within a day it can be repeated."""
+        document = {
+            "terminal": at.terminal,
+            "site": at.site,
+            "algorithm": algorithm,
+            "public_key": public_key.hex(),
+        }
+        return self._granted("/v1/terminals", document, public_key)
+
+    def open_epoch(
+        self, terminal: str, algorithm: int, public_key: bytes, *, trusted: bool
+    ) -> Registration:
+        """Have the next epoch granted to a terminal's new key; within a day it can be repeated.
+
+        ``trusted``: what the old key still hands in is taken as before.
+        """
+        document = {"algorithm": algorithm, "public_key": public_key.hex(), "trusted": trusted}
+        return self._granted(f"/v1/terminals/{terminal}/epochs", document, public_key)
 
     def add_member(self, name: str) -> str:
         """Register a member; return the id by which everybody else knows it."""
@@ -94,9 +98,25 @@ class CloudApi:
         }
         self.post("/v1/cards", document)
 
-    def _call(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:
+    def _granted(self, path: str, document: Mapping[str, Any], public_key: bytes) -> Registration:
+        """A key is granted once: asked again after a lost answer, the cloud repeats its answer."""
+        once = {"Idempotency-Key": sha256(public_key).hexdigest()}
+        answer = self._call("POST", path, document, once)
+        return Registration(
+            base64.b64decode(answer["grant"], validate=True),
+            tuple(answer["cloud_keys"]),
+            tuple(answer["rules_keys"]),
+        )
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        document: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         try:
-            answer = self._client.request(method, path, json=document)
+            answer = self._client.request(method, path, json=document, headers=headers)
         except httpx.TransportError as error:
             raise CloudUnreachable(f"{self._client.base_url}: {error}") from error
         if answer.is_success:

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from protocol.signing import EDDSA, Ed25519Verifier
 from protocol.topics import Address
 from provisioning.authority import Authority, private_pem, request
 from provisioning.cloud_api import CloudApi, Registration
-from provisioning.errors import TerminalThere
+from provisioning.errors import TerminalMissing, TerminalThere
 from provisioning.vault import private_folder, write_private
 
 CONFIGURATION = "edge.toml"
+SIGNING_KEY, GRANT = "signing.pem", "grant.cose"
+TLS_KEY, TLS_CERTIFICATE = "tls.key", "tls.pem"
 TILL_TOKEN = "till.token"  # noqa: S105 - the file's name
 _TOKEN_BYTES = 32
 
@@ -29,6 +34,7 @@ _TOKEN_BYTES = 32
 class Surroundings:
     """What a terminal finds around it: the broker, its reader, the port of its pages.
 
+    ``data_dir``: where its journal goes, absolute or from its folder.
     ``top_ups``: amounts in minor units that its page takes in cash; none unless staff stand there.
     """
 
@@ -38,6 +44,7 @@ class Surroundings:
     reader_path: str = ""
     allow_virtual_reader: bool = False
     http_port: int = 8100
+    data_dir: str = "data"
     top_ups: tuple[int, ...] = ()
 
 
@@ -51,29 +58,55 @@ def enrol(
 ) -> Path:
     """Make ``folder`` the terminal ``at``; return its edge.toml, which is written last.
 
-    TerminalThere when the folder is enrolled already. Interrupted before the cloud has answered it
-    can be run again; after that the terminal is registered, and needs a new epoch.
+    TerminalThere when the folder is enrolled already. Interrupted anywhere it can be run again
+    within a day: it goes on with the keys that it finds.
     """
     if (folder / CONFIGURATION).exists():
         raise TerminalThere(str(folder))
     private_folder(folder)
-    tls_key = ec.generate_private_key(ec.SECP256R1())
-    signing_key = ed25519.Ed25519PrivateKey.generate()
-    certificate = authority.sign(request(at, tls_key), at, now)
+    tls_key = _kept_tls_key(folder / TLS_KEY)
+    signing_key = kept_signing_key(folder / SIGNING_KEY)
     for name, content in (
-        ("tls.key", private_pem(tls_key)),
-        ("tls.pem", certificate),
+        (TLS_CERTIFICATE, authority.sign(request(at, tls_key), at, now)),
         ("ca.pem", authority.ca.read_bytes()),
-        ("signing.pem", private_pem(signing_key)),
         ("reference.key", authority.cards.reference.hex().encode()),
         (TILL_TOKEN, secrets.token_urlsafe(_TOKEN_BYTES).encode()),
     ):
         write_private(folder / name, content)
     public_key = signing_key.public_key().public_bytes_raw()
     registration = cloud.register_terminal(at, EDDSA, public_key)
-    write_private(folder / "grant.cose", registration.grant)
+    write_private(folder / GRANT, registration.grant)
     issuer = authority.cards.issuer.verifier
     return write_private(folder / CONFIGURATION, _configuration(at, around, registration, issuer))
+
+
+def kept_signing_key(file: Path) -> ed25519.Ed25519PrivateKey:
+    """Return the Ed25519 key that ``file`` keeps; make it when there is none yet.
+
+    TerminalMissing when the file holds something else.
+    """
+    key = _kept_key(file, ed25519.Ed25519PrivateKey.generate)
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise TerminalMissing(f"{file} is a key of another kind")
+    return key
+
+
+def _kept_tls_key(file: Path) -> ec.EllipticCurvePrivateKey:
+    key = _kept_key(file, lambda: ec.generate_private_key(ec.SECP256R1()))
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TerminalMissing(f"{file} is a key of another kind")
+    return key
+
+
+def _kept_key(
+    file: Path, make: Callable[[], ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey]
+) -> PrivateKeyTypes:
+    if not file.exists():
+        write_private(file, private_pem(make()))
+    try:
+        return load_pem_private_key(file.read_bytes(), password=None)
+    except (ValueError, TypeError) as error:
+        raise TerminalMissing(f"{file} is no private key") from error
 
 
 def _configuration(
@@ -84,11 +117,11 @@ def _configuration(
 tenant = "{at.tenant}"
 site = "{at.site}"
 terminal = "{at.terminal}"
-data_dir = "data"
+data_dir = {json.dumps(around.data_dir)}
 
 [keys]
-signing = "signing.pem"
-grant = "grant.cose"
+signing = "{SIGNING_KEY}"
+grant = "{GRANT}"
 reference = "reference.key"
 cloud = {json.dumps(registration.cloud_keys)}
 rules = {json.dumps(registration.rules_keys)}
@@ -98,8 +131,8 @@ issuers = {json.dumps(issuers)}
 host = {json.dumps(around.broker_host)}
 port = {around.broker_port}
 ca = "ca.pem"
-certificate = "tls.pem"
-key = "tls.key"
+certificate = "{TLS_CERTIFICATE}"
+key = "{TLS_KEY}"
 
 [reader]
 kind = {json.dumps(around.reader_kind)}
@@ -107,7 +140,6 @@ path = {json.dumps(around.reader_path)}
 allow_virtual = {json.dumps(around.allow_virtual_reader)}
 
 [http]
-host = "127.0.0.1"
 port = {around.http_port}
 token_file = "{TILL_TOKEN}"
 top_ups = {list(around.top_ups)}

@@ -5,7 +5,6 @@ What happens in it is day's; what it proves is verdict's.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -20,6 +19,7 @@ from protocol.topics import Address, address
 from provisioning.authority import LOOPBACK_NAMES, Authority, Identity, init
 from provisioning.brokers.port import BrokerKind, BrokerSettings
 from provisioning.cloud_api import CloudApi
+from provisioning.cloud_folder import CONFIGURATION, CloudPlace, furnish
 from provisioning.demo.plan import SITES, TERMINALS, TOP_UPS
 from provisioning.demo.readings import TERMINALS_FOLDER
 from provisioning.demo.residents import TENANT, HeldCard, make_cards
@@ -29,7 +29,7 @@ from provisioning.enrol import TILL_TOKEN, Surroundings, enrol
 from provisioning.errors import DidNotStart
 from provisioning.line import Line
 from provisioning.processes import Child, answers, free_port
-from provisioning.vault import private_folder, write_private
+from provisioning.vault import private_folder
 
 # The ledger's database, in the town's folder.
 LEDGER = Path("cloud/data/ledger.db")
@@ -178,14 +178,18 @@ class Town:
         return self._child("broker", kind.configure(settings))
 
     def _cloud_command(self, verb: str) -> list[str]:
-        config = self.folder / "cloud" / "cloud.toml"
+        config = self.folder / "cloud" / CONFIGURATION
         return [sys.executable, "-m", "cloud", "--config", str(config), verb]
 
     def _init_cloud(self) -> None:
         """Configure the cloud; the token that it prints once is ours from now on."""
-        identity = self.authority.cloud(datetime.now(UTC))
-        folder = private_folder(self.folder / "cloud")
-        write_private(folder / "cloud.toml", self._cloud_configuration(identity))
+        place = CloudPlace(
+            data_dir="data",
+            broker_host="127.0.0.1",
+            broker_port=self.broker_port,
+            http_port=self.cloud_port,
+        )
+        furnish(self.folder / "cloud", place, self.authority, datetime.now(UTC))
         child = self._child("cloud-init", self._cloud_command("init"))
         child.start()
         status = child.wait(START_S)
@@ -194,24 +198,6 @@ class Town:
             raise DidNotStart(f"cloud init ended with {status}: {output[-500:]}")
         self.token = output.split()[-1]
         child.log.unlink()  # a secret that is kept in one place, this process
-
-    def _cloud_configuration(self, identity: Identity) -> str:
-        return f"""\
-tenant = "{TENANT}"
-data_dir = "data"
-database = "sqlite:///data/ledger.db"
-
-[http]
-host = "127.0.0.1"
-port = {self.cloud_port}
-
-[mqtt]
-host = "127.0.0.1"
-port = {self.broker_port}
-ca = {json.dumps(str(identity.ca))}
-certificate = {json.dumps(str(identity.certificate))}
-key = {json.dumps(str(identity.key))}
-"""
 
     def _enrol(self, name: str, api: CloudApi) -> Terminal:
         at, port = _address(name), free_port()

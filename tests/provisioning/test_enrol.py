@@ -134,6 +134,20 @@ def test_enrolment_is_repeated_when_the_cloud_was_away(town: Town, tmp_path: Pat
         api.close()
 
 
+def test_enrolment_is_repeated_when_the_clouds_answer_was_lost(
+    town: Town, api: CloudApi, tmp_path: Path
+) -> None:
+    """The folder is as a lost answer leaves it: keys, and nothing that the cloud said."""
+    at, now = address(TENANT, "site-1", "t-0010"), datetime.now(UTC)
+    config = enrol(tmp_path / "new", at, AROUND, town.authority, api, now)
+    grant_file, written = config.with_name("grant.cose"), config.read_text()
+    granted = grant_file.read_bytes()
+    config.unlink()
+    grant_file.unlink()
+    assert enrol(tmp_path / "new", at, AROUND, town.authority, api, now).read_text() == written
+    assert grant_file.read_bytes() == granted
+
+
 @pytest.fixture
 def device() -> Iterator[Pn532Device]:
     device = Pn532Device()

@@ -1,0 +1,64 @@
+"""Options that several commands take, and what they mean."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+import drivers.readers
+from drivers.reader import ReaderKind
+from protocol.plugins import discover
+from provisioning.cloud_api import CloudApi
+
+READERS = discover(drivers.readers, "READER", ReaderKind)
+
+Chosen = TypeVar("Chosen")
+
+AuthorityFolder = Annotated[
+    Path, typer.Option("--authority", help="Folder of the authority (authority init).")
+]
+CloudUrl = Annotated[str, typer.Option("--cloud", help="The cloud, like https://cloud.example.")]
+TokenFile = Annotated[
+    Path, typer.Option("--token-file", help="File with an API token of role provisioner.")
+]
+BrokerPlace = Annotated[str, typer.Option("--broker", help="The MQTT broker: HOST:PORT.")]
+ReaderName = Annotated[
+    str,
+    typer.Option(
+        help="pcsc[=PART OF A NAME], nfc=usb or nfc=tty:/dev/NAME.", metavar="KIND[=PATH]"
+    ),
+]
+
+
+def now() -> datetime:
+    """The time, of which everything below is told."""
+    return datetime.now(UTC)
+
+
+def chosen(kinds: dict[str, Chosen], name: str) -> Chosen:
+    """Return the kind of that name, or say which there are."""
+    if name not in kinds:
+        raise typer.BadParameter(f"{name} is not one of {', '.join(kinds)}")
+    return kinds[name]
+
+
+def reader(text: str) -> tuple[str, str]:
+    """Kind and path of a reader."""
+    kind, _, path = text.partition("=")
+    return chosen(READERS, kind).name, path
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """The two parts of HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise typer.BadParameter("--broker is HOST:PORT")
+    return host, int(port)
+
+
+def cloud_api(url: str, token_file: Path) -> CloudApi:
+    """The cloud's API, with the token in a file."""
+    return CloudApi(url, token_file.read_text().strip())
