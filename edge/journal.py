@@ -217,16 +217,19 @@ class Journal:
         """Delete some old records that the ledger has; return how many.
 
         The one at the watermark stays: the next watermark is compared with our history. So do
-        the few that say which bundle is in force and whether the terminal is locked.
+        the few that say which bundle is in force and whether the terminal is locked. Of an epoch
+        the oldest rows are looked at, and no others: what the ledger refused is not among them.
         """
-        rows = self._run(
-            "DELETE FROM records WHERE id IN"
-            " (SELECT id FROM records WHERE kind NOT IN (12, 15) ORDER BY id LIMIT ?)"
-            " AND wall_ms < ? AND seq <"
-            " (SELECT upto_seq FROM epochs WHERE epochs.epoch = records.epoch) RETURNING id",
-            (PRUNE_ROWS, now_ms - RETENTION_MS),
-        )
-        return len(rows)
+        for epoch, upto_seq in self._run("SELECT epoch, upto_seq FROM epochs ORDER BY epoch", ()):
+            rows = self._run(
+                "DELETE FROM records WHERE wall_ms < ? AND id IN"
+                " (SELECT id FROM records WHERE id >= ? AND id < ? AND kind NOT IN (12, 15)"
+                " ORDER BY id LIMIT ?) RETURNING id",
+                (now_ms - RETENTION_MS, _place(epoch, 0), _place(epoch, upto_seq), PRUNE_ROWS),
+            )
+            if rows:
+                return len(rows)
+        return 0
 
     def _booked(self, condition: str, value: object) -> Booked | None:
         rows = self._run(f"SELECT data, answer, asked FROM records WHERE {condition}", (value,))  # noqa: S608 - our own words

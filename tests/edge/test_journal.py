@@ -214,6 +214,22 @@ def test_only_old_records_that_the_ledger_has_are_pruned(tmp_path: Path) -> None
     again.close()
 
 
+def test_what_the_ledger_refused_stays_and_holds_up_no_pruning(tmp_path: Path) -> None:
+    old = open_journal(tmp_path)
+    fill(old, 3 + PRUNE_ROWS + 20)
+    old.acknowledge(3, b"")
+    old.close()
+    journal = open_journal(tmp_path, owner(2))
+    fill(journal, PRUNE_ROWS + 50)
+    journal.send_next()
+    journal.acknowledge(journal.head.seq, b"")
+    later = START_MS + RETENTION_MS + 1
+    assert [journal.prune(later) for _ in range(4)] == [2, PRUNE_ROWS, 49, 0]
+    kept = [(record.epoch, record.seq) for record in journal.since(0, 0)]
+    assert kept == [*((1, seq) for seq in range(3, PRUNE_ROWS + 24)), (2, PRUNE_ROWS + 50)]
+    journal.close()
+
+
 def test_what_says_how_the_terminal_stands_is_never_pruned(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     marks = {"kind": Kind.BUNDLE_ON, "bundle": BundleRef(7, bytes(32))}
