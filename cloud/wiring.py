@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from cloud import keys
+from cloud.clock import RisingClock, newest_time
 from cloud.config import Settings
 from cloud.console import login, overview
 from cloud.console.files import VersionedFiles
@@ -54,11 +55,14 @@ COLLECT_AFTER = (50_000, 50, 100)
 
 
 class Clocks:
-    """The machine's clocks."""
+    """``wall_ms`` is what terminals are told, the rest are the machine's clocks."""
+
+    def __init__(self, wall_ms: Callable[[], int]) -> None:
+        self.wall_ms = wall_ms
 
     @staticmethod
-    def wall_ms() -> int:
-        """UTC in ms since 1970."""
+    def machine_ms() -> int:
+        """UTC in ms since 1970, as the machine has it: how long tokens and sessions last."""
         return time.time_ns() // 1_000_000
 
     @staticmethod
@@ -90,7 +94,7 @@ def make_token(settings: Settings, role: Role, label: str) -> str:
     try:
         with database.write() as connection:
             identity = secrets.token_hex(_TOKEN_ID_BYTES)
-            add_token(connection, identity, digest_of(token), role, label, Clocks.wall_ms())
+            add_token(connection, identity, digest_of(token), role, label, Clocks.machine_ms())
     finally:
         database.close()
     return token
@@ -111,7 +115,7 @@ def end_token(settings: Settings, token_id: str) -> None:
     database = database_of(settings)
     try:
         with database.write() as connection:
-            revoke_token(connection, token_id, Clocks.wall_ms())
+            revoke_token(connection, token_id, Clocks.machine_ms())
     finally:
         database.close()
 
@@ -123,19 +127,20 @@ def cloud_of(settings: Settings) -> Iterator[FastAPI]:
     database = database_of(settings)
     with database.read() as connection:
         check_version(connection)
+        clocks = Clocks(RisingClock(Clocks.machine_ms, newest_time(connection)))
     registry = CollectorRegistry()
-    registry.register(FleetGauges(database, Clocks.wall_ms))
+    registry.register(FleetGauges(database, clocks.wall_ms))
     line = _line(settings)
     tenant, currency = settings.config.tenant, settings.config.currency
-    ledger = Ledger(database, currency, Clocks.wall_ms)
-    teller = Teller(database, line, own.ledger, tenant, Clocks.wall_ms)
-    station = Station(database, ledger, teller, Counts(registry), Clocks(), tenant)
+    ledger = Ledger(database, currency, clocks.wall_ms)
+    teller = Teller(database, line, own.ledger, tenant, clocks.wall_ms)
+    station = Station(database, ledger, teller, Counts(registry), clocks, tenant)
     credentials = StoredCredentials(database)
     backend = Backend(
-        guard=Guard(credentials, Sessions(credentials, Clocks.wall_ms, secrets.token_bytes)),
+        guard=Guard(credentials, Sessions(credentials, Clocks.machine_ms, secrets.token_bytes)),
         database=database,
         line=station,
-        clock_ms=Clocks.wall_ms,
+        clock_ms=Clocks.machine_ms,
         random=secrets.token_bytes,
     )
 
@@ -212,10 +217,10 @@ def application(
             guard=backend.guard,
             routers=(
                 *(fleet_api.router(backend, fleet_keys), members_api.router(backend)),
-                *(ledger_api.router(backend), rules_api.router(backend, publisher)),
+                *(ledger_api.router(backend, currency), rules_api.router(backend, publisher)),
                 *(login.router(shell), overview.router(shell, panels)),
                 *(fleet_pages.router(shell, fleet_keys), members_pages.router(shell)),
-                *(ledger_pages.router(shell), rules_pages.router(shell, publisher)),
+                *(ledger_pages.router(shell, currency), rules_pages.router(shell, publisher)),
             ),
             static={STATIC_PATH: VersionedFiles()},
             readiness=readiness,

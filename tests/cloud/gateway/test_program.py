@@ -1,4 +1,4 @@
-"""The cloud as the program wires it, beside a terminal that calls itself the cloud."""
+"""The gateway as the program wires it: its name at the broker, its word on time."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ import gc
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cloud import config, keys, wiring
+from cloud.config import Settings
+from cloud.ledger.transaction import Ledger
+from cloud.storage.engine import Database
 from cloud.storage.migration import migrate
+from protocol.codec import encode
+from protocol.member_list import accept
+from protocol.shadow import Reported
 from protocol.topics import Down, Up, address
-from tests.cloud.gateway.test_station import DEADLINE_S, Post, until
-from tests.cloud.town import SITE, TENANT, Till, build_town
+from tests.cloud.gateway.test_station import DEADLINE_S, LEDGER_KEYS, Post, until
+from tests.cloud.town import CURRENCY, SITE, TENANT, Till, build_town
 from tests.services.broker import BOTH_BROKERS, Broker, Client, running_broker
 
 HERE, THIEF = (address(TENANT, SITE, name) for name in ("t-0001", "t-0002"))
+
+AHEAD_MS = 3_000_000_000_000  # in the year 2065
 
 
 @pytest.fixture(params=BOTH_BROKERS)
@@ -36,9 +45,17 @@ def calm() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
+class Program(NamedTuple):
+    """A cloud that nobody serves yet; its till has said nothing yet."""
+
+    settings: Settings
+    database: Database
+    till: Till
+
+
 @pytest.fixture
-def till(broker: Broker, tmp_path: Path, calm: None) -> Iterator[Till]:
-    """Of a served cloud, with the keys that the town's people know."""
+def program(broker: Broker, tmp_path: Path, calm: None) -> Iterator[Program]:
+    """With the keys that the town's people know."""
     file = tmp_path / "cloud.toml"
     file.write_text(
         f'tenant = "{TENANT}"\n[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n'
@@ -53,16 +70,26 @@ def till(broker: Broker, tmp_path: Path, calm: None) -> Iterator[Till]:
         (settings.keys / f"{name}.pem").write_bytes(pem)
     database = wiring.database_of(settings)
     migrate(database)
-    built = build_town(database)
-    till = built.add_till(HERE.terminal)  # before the line is up: that tells every terminal
-    with wiring.cloud_of(settings):
-        yield till
+    town = build_town(database)
+    town.add_members("ann")
+    yield Program(settings, database, town.add_till(HERE.terminal))
     database.close()
 
 
-def test_no_terminal_takes_the_session_of_the_cloud_over(broker: Broker, till: Till) -> None:
+@pytest.fixture
+def post(broker: Broker, program: Program) -> Iterator[Post]:
+    """The terminal's connection, while the program is served."""
+    with wiring.cloud_of(program.settings):
+        mine = Post(broker, HERE)
+        yield mine
+        mine.client.close()
+
+
+def test_no_terminal_takes_the_session_of_the_cloud_over(
+    broker: Broker, program: Program, post: Post
+) -> None:
     """A session that is taken over comes back, and tells everything again."""
-    post = Post(broker, HERE)
+    till = program.till
     post.say(Up.TX, till.batch(till.open()).data)
     post.wait_mark(1)
     until(lambda: bool(post.heard(Down.BUNDLE)), "the bundle that a new line tells")
@@ -72,8 +99,25 @@ def test_no_terminal_takes_the_session_of_the_cloud_over(broker: Broker, till: T
     post.say(Up.TX, till.batch(till.sale(None, tender="cash")).data)
     post.wait_mark(2)
     thief.close()
-    post.client.close()
     assert len(post.heard(Down.BUNDLE)) == before
+
+
+@pytest.fixture
+def years_ahead(program: Program) -> None:
+    """The clock was wrong once, while a record came."""
+    ledger = Ledger(program.database, CURRENCY, lambda: AHEAD_MS)
+    ledger.ingest([program.till.batch(program.till.open())])
+
+
+@pytest.mark.usefixtures("years_ahead")
+def test_what_is_told_after_a_start_is_never_older_than_what_is_kept(
+    program: Program, post: Post
+) -> None:
+    post.say(Up.TX, program.till.batch(program.till.sale(None, tender="cash")).data)
+    assert post.wait_mark(2).server_ms >= AHEAD_MS
+    post.say(Up.REPORTED, encode(Reported(epoch=1)))
+    until(lambda: bool(post.heard(Down.MEMBERS)), "the member list")
+    assert accept(post.heard(Down.MEMBERS)[0], LEDGER_KEYS).server_ms >= AHEAD_MS
 
 
 def test_the_name_at_the_broker_is_the_same_at_each_start_and_another_for_each_key(
