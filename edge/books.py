@@ -57,8 +57,8 @@ class Books:
         terminal: str,
         random: Callable[[int], bytes],
     ) -> None:
-        self.journal, self.cache = journal, cache
-        self._clock, self._terminal, self._random = clock, terminal, random
+        self.journal, self.cache, self.clock = journal, cache, clock
+        self._terminal, self._random = terminal, random
         self.bundles = Bundles()
         self.announced: int | None = None  # number of the bundle that the journal says is in force
         self._booking: Head | None = None  # what the tap that is being booked stands on
@@ -70,7 +70,7 @@ class Books:
     def reload(self) -> None:
         """Take everything from the journal again: at the start, and after it was read again."""
         journal = self.journal
-        self._clock.not_before(journal.wall_ms)
+        self.clock.not_before(journal.wall_ms)
         self._states.clear()
         self.pending = Pending()
         self.pending.cover(self._known_from())
@@ -87,7 +87,7 @@ class Books:
 
     def write(self, draft: Draft, moment: Moment | None = None) -> Record:
         """Write a record that is no tap."""
-        record = self._next(draft, moment or self._clock.moment())
+        record = self._next(draft, moment or self.clock.moment())
         self.journal.append(record)
         return record
 
@@ -96,12 +96,12 @@ class Books:
 
         ``stages_ms`` has ``decide`` and ``record``.
         """
-        begun = self._clock.mono_s()
-        moment = self._clock.moment()
+        begun = self.clock.mono_s()
+        moment = self.clock.moment()
         self._note_step(moment)
         facts = self._facts(tap, situation, moment)
         decision = decide(Tap(tap.order, tap.card, tap.refusal), facts)
-        decided = self._clock.mono_s()
+        decided = self.clock.mono_s()
         asked = _encode(tap.order) if tap.order else None
         try:
             answer, record = self._booked(decision, facts, moment, asked)
@@ -110,7 +110,7 @@ class Books:
             answer, record = self._booked(declined, facts, moment, asked)
         stages = {
             "decide": _ms(decided - begun),
-            "record": _ms(self._clock.mono_s() - decided),
+            "record": _ms(self.clock.mono_s() - decided),
         }
         return structs.replace(answer, stages_ms=stages), record
 
@@ -158,11 +158,11 @@ class Books:
 
     def in_force(self) -> InForce | None:
         """Return the bundle of now."""
-        return self.bundles.in_force(self._clock.wall_ms())
+        return self.bundles.in_force(self.clock.wall_ms())
 
     def armed(self) -> tuple[int, ...]:
         """Numbers of the bundles that wait for their time."""
-        return self.bundles.armed(self._clock.wall_ms())
+        return self.bundles.armed(self.clock.wall_ms())
 
     def is_switch_due(self) -> bool:
         """Whether another bundle is in force than the journal says."""
@@ -171,7 +171,7 @@ class Books:
 
     def switch_bundle(self, moment: Moment | None = None) -> InForce | None:
         """Return the bundle in force; before the first record under it, BUNDLE_ON is written."""
-        moment = moment or self._clock.moment()
+        moment = moment or self.clock.moment()
         in_force = self.bundles.in_force(moment.wall_ms)
         if in_force is not None and in_force.ref.version != self.announced:
             self.write(Draft(Kind.BUNDLE_ON, bundle=in_force.ref), moment)
@@ -247,7 +247,7 @@ class Books:
 
     def _next(self, draft: Draft, moment: Moment) -> Record:
         """Give a draft its place behind the head."""
-        self._clock.not_before(moment.wall_ms)
+        self.clock.not_before(moment.wall_ms)
         self._moment = moment
         tid = uuid7(moment.wall_ms, self._random(_TID_RANDOM_BYTES))
         return record_behind(self.journal.head, draft, Stamp(self._terminal, tid, moment))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edge.errors import TimeAhead
 from protocol.moment import Moment, Quality
 
 # What a clock that the network keeps in step may be off by, in ms.
 SYNCHRONISED_MS = 1_000
 # More than this between two records cannot be drift: somebody or something set the clock.
 STEP_MS = 5_000
+# Two clocks in step differ by seconds; a wrong time zone on either side makes less than a day. A
+# word from farther ahead would make every honest one after it a repeat of the past.
+AHEAD_MS = 86_400_000
 
 
 class Clock:
@@ -34,6 +38,12 @@ class Clock:
     def not_before(self, wall_ms: int) -> None:
         """Note that our own records say ``wall_ms``: their clock may have been wrong."""
         self._own_ms = max(self._own_ms, wall_ms)
+
+    def check(self, server_ms: int) -> None:
+        """TimeAhead when the cloud's ``server_ms`` cannot be: our clock is known to be right."""
+        now = self.moment()
+        if now.quality is Quality.BOUNDED and server_ms > now.wall_ms + AHEAD_MS:
+            raise TimeAhead(f"by {(server_ms - now.wall_ms) // 1000} s")
 
     def heard(self, server_ms: int) -> None:
         """Note that the cloud signed that it is ``server_ms`` at least."""

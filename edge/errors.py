@@ -101,6 +101,15 @@ class CacheRefused(EdgeError):
     todo = "Free space on the disk; the cloud sends it again."
 
 
+class TimeAhead(EdgeError):
+    """A word of the cloud that is far ahead of a clock which the network keeps in step."""
+
+    code = "time_ahead"
+    what = "The cloud's clock is far ahead of this terminal's"
+    kept = "Its word was refused whole; what was booked waits for the next one."
+    todo = "Correct the clock of the cloud, or that of this terminal."
+
+
 class TokenWrong(EdgeError):
     """A till without the terminal's token."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from edge.books import Books
 from edge.commands import Commands
-from edge.errors import CacheRefused
+from edge.errors import CacheRefused, TimeAhead
 from edge.ports import Link
 from edge.relay import Relay
 from protocol import member_list, shadow, watermark
@@ -66,7 +66,7 @@ class Inbox:
         """Take one message."""
         try:
             self._handlers[leaf](payload)
-        except (ProtocolError, CacheRefused) as error:
+        except (ProtocolError, CacheRefused, TimeAhead) as error:
             self._refuse(leaf, error)
 
     def report(self) -> None:
@@ -83,7 +83,7 @@ class Inbox:
         if self._link.publish(Up.REPORTED, encode(reported)) is not None:
             self.must_report = False
 
-    def _refuse(self, leaf: Down, error: ProtocolError | CacheRefused) -> None:
+    def _refuse(self, leaf: Down, error: ProtocolError | CacheRefused | TimeAhead) -> None:
         self.refused[error.code] += 1
         self.last_refused = error.code
         _log.warning("%s of the cloud refused: %s", leaf, error)
@@ -91,6 +91,7 @@ class Inbox:
     def _on_watermark(self, payload: bytes) -> None:
         mark = watermark.accept(payload, self._trust.cloud)
         self._check_terminal(mark.terminal)
+        self._books.clock.check(mark.server_ms)
         epoch = self._relay.state.epoch
         self._relay.receive(mark, payload)
         if self._relay.state.epoch != epoch:
@@ -99,6 +100,7 @@ class Inbox:
     def _on_members(self, payload: bytes) -> None:
         news = member_list.accept(payload, self._trust.cloud)
         self._check_terminal(news.terminal)
+        self._books.clock.check(news.server_ms)
         if news.epoch != self._relay.state.epoch:
             raise Malformed(f"for epoch {news.epoch}")
         if self._books.cache.apply(news):

@@ -63,6 +63,7 @@ WORDS: dict[str, str] = {
     "journal_broken": "Its journal is damaged",
     "cache_refused": "Its copy of the list cannot be kept",
     "bad_bundle": "Refused a price list",
+    "time_ahead": "Refused a word of the cloud from the future",
     # why a terminal declined, or what a card event was
     "balance_shown": "Balance shown",
     "balance_too_low": "Balance too low",
@@ -87,6 +88,7 @@ WORDS: dict[str, str] = {
     "bad_amount": "Amount is not allowed",
     "bad_order": "Order cannot be read",
     "order_busy": "Another order waits",
+    "order_reused": "Order number was used before",
     "sale_too_large": "Sale is too large",
     "unrecordable": "Cannot be written down",
     "cannot_accept": "Terminal accepts nothing",

@@ -6,6 +6,7 @@ It stands in for a ledger where a test is about the terminal; it keeps bytes and
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -23,7 +24,7 @@ from protocol.signing import Purpose, verify
 from protocol.status import Status
 from protocol.topics import Down, Up, cloud_filter, down_topic, parse_up
 from protocol.watermark import Standing, Watermark
-from tests.edge.world import AT, CLOUD_KEY, SOON_S, START_MS, TERMINAL_KEY, granted
+from tests.edge.world import AT, CLOUD_KEY, SOON_S, TERMINAL_KEY, granted
 from tests.services.broker import Broker, Client
 
 _SAID: dict[Up, Callable[[bytes], Status | Reported | CommandDone]] = {
@@ -90,7 +91,7 @@ class SmallLedger:
             epoch=head.epoch,
             upto_seq=head.seq,
             head_hash=head.hash,
-            server_ms=START_MS,
+            server_ms=int(time.time() * 1000),
             standing=self.standing,
         )
         self.send(Down.ACK, watermark.issue(mark, CLOUD_KEY), retain=True)

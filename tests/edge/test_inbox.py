@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from edge.clock import AHEAD_MS
 from edge.sync_flow import LineUp, Phase
 from protocol import command, member_list, shadow, watermark
 from protocol.chain import Head
@@ -47,7 +48,7 @@ def terminal(tmp_path: Path, time_: Time) -> Iterator[Assembly]:
 def mark(head: Head, terminal: str = AT.terminal, **fields: object) -> bytes:
     """A signed watermark."""
     facts = {"epoch": head.epoch, "upto_seq": head.seq, "head_hash": head.hash, **fields}
-    told = Watermark(terminal=terminal, server_ms=START_MS, **facts)  # type: ignore[arg-type]
+    told = Watermark(**{"terminal": terminal, "server_ms": START_MS, **facts})  # type: ignore[arg-type]
     return watermark.issue(told, CLOUD_KEY)
 
 
@@ -254,6 +255,39 @@ def test_a_standing_is_kept(terminal: Assembly) -> None:
     assert terminal.board.refusal() == "terminal_stopped"
     terminal.inbox.receive(Down.ACK, mark(head))
     assert terminal.board.refusal() == ""
+
+
+def listed(server_ms: int) -> bytes:
+    """A list of that time."""
+    return signed_members(structs.replace(members([snapshot()]), server_ms=server_ms))
+
+
+def taken(terminal: Assembly) -> tuple[int, int]:
+    """What words of the cloud have moved: the watermark, and the list."""
+    return terminal.books.journal.acked_seq, terminal.books.cache.state.version
+
+
+@pytest.mark.parametrize("is_synchronised", [True, False])
+def test_a_word_from_the_future_moves_nothing_while_our_clock_is_right(
+    terminal: Assembly,
+    time_: Time,
+    is_synchronised: bool,  # noqa: FBT001
+) -> None:
+    time_.is_synchronised = is_synchronised
+    ahead = START_MS + AHEAD_MS + 1
+    terminal.inbox.receive(Down.ACK, mark(terminal.books.journal.head, server_ms=ahead))
+    terminal.inbox.receive(Down.MEMBERS, listed(ahead))
+    expected = ((0, 0), {"time_ahead": 2}, START_MS) if is_synchronised else ((1, 1), {}, ahead)
+    assert (taken(terminal), terminal.inbox.refused, time_.clock.wall_ms()) == expected
+
+
+def test_an_honest_word_is_taken_after_one_from_the_future(terminal: Assembly) -> None:
+    head = terminal.books.journal.head
+    for server_ms in (START_MS + AHEAD_MS + 1, START_MS + AHEAD_MS):
+        terminal.inbox.receive(Down.ACK, mark(head, server_ms=server_ms))
+        terminal.inbox.receive(Down.MEMBERS, listed(server_ms))
+    assert (taken(terminal), terminal.inbox.refused) == ((1, 1), {"time_ahead": 2})
+    assert terminal.inbox.last_refused == "time_ahead"
 
 
 def hear(terminal: Assembly, data: bytes) -> CommandDone:
