@@ -142,6 +142,24 @@ class BundleExists(CloudError):
     todo = "Leave the number out, or choose a higher one."
 
 
+class NotKeptApart(CloudError):
+    """A record that is booked, or was never kept apart in its place."""
+
+    code = "not_kept_apart"
+    what = "The ledger does not keep this record apart"
+    kept = "Nothing was booked twice."
+    todo = "Look at the record: somebody may have taken it before."
+
+
+class NotAcceptable(CloudError):
+    """A record against which more speaks than an epoch that was closed."""
+
+    code = "not_acceptable"
+    what = "This record cannot be booked"
+    kept = "It stays where it is kept apart."
+    todo = "Remove what speaks against it, if it can be: issue the card, for example."
+
+
 class UnknownRecord(CloudError):
     """A record that is not in the ledger."""
 

@@ -148,6 +148,8 @@ STATUS: Mapping[str, HTTPStatus] = {
     "card_exists": HTTPStatus.CONFLICT,
     "card_cancelled": HTTPStatus.CONFLICT,
     "bundle_exists": HTTPStatus.CONFLICT,
+    "not_kept_apart": HTTPStatus.CONFLICT,
+    "not_acceptable": HTTPStatus.CONFLICT,
     "idempotency_key_reused": HTTPStatus.CONFLICT,
     "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

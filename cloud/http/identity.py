@@ -46,7 +46,7 @@ class Permission(StrEnum):
     FLEET = "fleet"  # see terminals, cards and bundles
     BOOKS = "books"  # see members, statements, records and quarantine
     ENROL = "enrol"  # make terminals, members and cards
-    OPERATE = "operate"  # send commands, revoke terminals, change the state of cards
+    OPERATE = "operate"  # send commands, revoke terminals, judge records, change cards' states
     PUBLISH = "publish"  # publish prices and rules
 
 

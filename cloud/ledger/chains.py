@@ -265,7 +265,7 @@ def _steps(batch: Batch) -> Run:
 
 
 def _placed_steps(batch: Batch) -> list[Step]:
-    steps = [_step(data) for data in unpack(batch.data)]
+    steps = [step_of(data) for data in unpack(batch.data)]
     while steps and not steps[-1].epoch:  # nobody vouches for it: it comes again with the next one
         steps.pop()
     if not steps:
@@ -278,7 +278,8 @@ def _placed_steps(batch: Batch) -> list[Step]:
     return steps
 
 
-def _step(data: bytes) -> Step:
+def step_of(data: bytes) -> Step:
+    """The place and content of a record; without a place (epoch 0) when nobody can tell."""
     try:
         sealed, _ = read(data)
     except ProtocolError as error:

@@ -6,14 +6,17 @@ from enum import IntEnum
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from cloud.http.document import Document, Since
+from cloud.http.document import Body, Document, Since
 from cloud.ledger.proof import Proof
 from cloud.ledger.search import Found
 from cloud.storage.rows import QuarantineRow
 from protocol.signing import key_id
 
+# A sentence or two.
+NOTE_MAX = 400
+Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=NOTE_MAX)]
 _Hash = Annotated[str, Field(description="SHA-256, hex.")]
 
 
@@ -92,10 +95,19 @@ class QuarantineLine(Document):
     data: Annotated[str, Field(description="Hex.")]
     reason: str
     received_ms: Since
+    settled_ms: Annotated[Since, Field(description="When somebody took it; 0 = is kept apart.")]
+    settled_by: Annotated[str, Field(description="Who took it.")]
+    note: Annotated[str, Field(description="Why.")]
+
+
+class TakeRecord(Body):
+    """Why a record that is kept apart is booked."""
+
+    note: Note
 
 
 class Quarantine(Document):
-    """What is kept apart, newest first."""
+    """What is kept apart, or was until somebody took it, newest first."""
 
     quarantine: list[QuarantineLine]
 

@@ -28,7 +28,8 @@ class SiteSales(NamedTuple):
 def figures(connection: Connection) -> Figures:
     """Count and sum."""
     taken = connection.execute(select(func.coalesce(func.sum(epochs.c.upto_seq), 0))).scalar_one()
-    apart = connection.execute(select(func.count()).select_from(quarantine)).scalar_one()
+    kept = select(func.count()).where(quarantine.c.settled_ms == 0)
+    apart = connection.execute(kept).scalar_one()
     units = select(balances.c.unit, func.sum(balances.c.amount)).group_by(balances.c.unit)
     off = {unit: int(total) for unit, total in connection.execute(units)}
     return Figures(int(taken), apart, off)

@@ -129,10 +129,7 @@ def plan(batches: Iterable[Batch], known: Known, rules: Rules, held: Held, now_m
     booking = _Booking(known, rules, intake.taken, now_ms)
     for taken in intake.taken:
         booking.book(taken)
-    made = booking.plan
-    made.states = {
-        member: account.state for member, account in booking.accounts.items() if account.new
-    }
+    made = booking.made()
     made.chains = [
         chain._replace(quarantined=chain.quarantined + booking.apart.get(number, 0))
         for number, chain in intake.touched.items()
@@ -144,12 +141,26 @@ def plan(batches: Iterable[Batch], known: Known, rules: Rules, held: Held, now_m
     return made
 
 
+def accept(chain: Chain, step: Step, known: KnownBooks, rules: Rules, now_ms: int) -> Plan:
+    """Decide what a record that was kept apart does when a person takes it after all.
+
+    Whether its key was in good hands the person has judged, so its epoch counts as open; if
+    anything else speaks against it now, the plan keeps it apart again.
+    """
+    taken = Taken(chain._replace(closed_ms=0), step)
+    booking = _Booking(known, rules, [taken], now_ms)
+    booking.book(taken)
+    return booking.made()
+
+
 class _Booking:
     """Books the new records of one transaction, in the order of their chains."""
 
-    def __init__(self, known: Known, rules: Rules, taken: Sequence[Taken], now_ms: int) -> None:
-        self.plan = Plan()
+    def __init__(
+        self, known: KnownBooks, rules: Rules, taken: Sequence[Taken], now_ms: int
+    ) -> None:
         self.apart: dict[int, int] = {}
+        self._plan = Plan()
         self._known = known
         self._rules = rules
         self._now_ms = now_ms
@@ -166,7 +177,7 @@ class _Booking:
         }
         self._used = set(known.used(tids)) if tids else set()
         self._members = {reference: member for reference, (member, _) in found.items()}
-        self.accounts = {member: _Account(state) for member, state in found.values()}
+        self._accounts = {member: _Account(state) for member, state in found.values()}
 
     def book(self, taken: Taken) -> None:
         """Post, note or keep apart one record."""
@@ -194,11 +205,17 @@ class _Booking:
             return
         self._used.add(record.tid)
         if member is not None and move.state is not None:
-            account = self.accounts[member]
+            account = self._accounts[member]
             account.state = move.state
             account.new.append(move.posted)
         self._post(place_of(chain.chain, step.seq), move.legs)
         self._write(chain, step, record, POSTED, finding, member)
+
+    def made(self) -> Plan:
+        """What was booked, with the states that came of it."""
+        accounts = self._accounts.items()
+        self._plan.states = {member: each.state for member, each in accounts if each.new}
+        return self._plan
 
     def _finding(self, record: Record, closed: str) -> Finding:
         if record.kind is not Kind.SALE:
@@ -210,7 +227,7 @@ class _Booking:
         posted = _Posted(posting.charged_event(record, gap), posting.facts(record, gap, books))
         if member is None:
             return _Move(posted, None, posted.facts)
-        account = self.accounts[member]
+        account = self._accounts[member]
         before = account.state
         if advances(before, posted.event):
             after = advance(before, posted.event)
@@ -230,7 +247,7 @@ class _Booking:
         return account.before + account.new
 
     def _post(self, place: int, legs: Legs) -> None:
-        entries, balances = self.plan.entries, self.plan.balances
+        entries, balances = self._plan.entries, self._plan.balances
         line = 0
         for account, amount in legs.items():
             if amount:
@@ -240,7 +257,7 @@ class _Booking:
 
     def _keep_apart(self, chain: Chain, step: Step, reason: str, member: str | None) -> None:
         self.apart[chain.chain] = self.apart.get(chain.chain, 0) + 1
-        self.plan.quarantine.append(apart(step, reason, self._now_ms))
+        self._plan.quarantine.append(apart(step, reason, self._now_ms))
         self._write(chain, step, step.record, QUARANTINED, AGREES, member)
 
     def _write(
@@ -252,7 +269,7 @@ class _Booking:
         finding: Finding,
         member: str | None,
     ) -> None:
-        self.plan.records.append(
+        self._plan.records.append(
             RecordRow(
                 place_of(chain.chain, step.seq),
                 b"" if record is None else record.tid,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
 from sqlalchemy import Connection
 
 from cloud.console.overview import Panel
@@ -16,9 +18,11 @@ from cloud.http.document import TerminalPath
 from cloud.http.identity import CONSOLE_PATH, Permission
 from cloud.ledger import search
 from cloud.ledger.api import KINDS, Number
-from cloud.ledger.documents import decoded
+from cloud.ledger.documents import NOTE_MAX, Note, decoded
 from cloud.ledger.figures import figures, sales_by_site
+from cloud.ledger.judgement import take
 from cloud.ledger.proof import Proof, proof, quarantined
+from cloud.storage.rows import FORK, Settlement
 from protocol.record import record_hash
 from protocol.signing import key_id
 
@@ -46,20 +50,46 @@ _Kind = Annotated[str, Query(pattern=f"^({'|'.join(KINDS)})?$")]
 _Text = Annotated[str, Query(max_length=64)]
 
 
-def router(shell: Shell) -> APIRouter:
+def router(shell: Shell, currency: str) -> APIRouter:
     """The routes of the ledger's pages."""
     pages = APIRouter(include_in_schema=False)
     _listing(pages, shell)
     _one(pages, shell)
+    _quarantine(pages, shell, currency)
+    return pages
+
+
+def _quarantine(pages: APIRouter, shell: Shell, currency: str) -> None:
+    backend = shell.backend
 
     @pages.get(QUARANTINE_PATH)
     def quarantine(request: Request) -> Response:
         shell.enter(request, Permission.BOOKS)
-        with shell.backend.database.read() as connection:
+        with backend.database.read() as connection:
             rows = quarantined(connection)
-        return shell.page(request, "ledger/quarantine.html", {"rows": rows})
+        return shell.page(request, "ledger/quarantine.html", {"rows": rows, "final": FORK})
 
-    return pages
+    @pages.get(f"{QUARANTINE_PATH}/{{terminal}}/{{epoch}}/{{seq}}/accept")
+    def ask(request: Request, terminal: TerminalPath, epoch: Number, seq: Number) -> Response:
+        shell.enter(request, Permission.OPERATE)
+        with backend.database.read() as connection:
+            found = proof(connection, terminal, epoch, seq)
+        return shell.page(request, "ledger/accept.html", {"proof": found, "most": NOTE_MAX})
+
+    @pages.post(f"{QUARANTINE_PATH}/{{terminal}}/{{epoch}}/{{seq}}/accept")
+    def accept(
+        request: Request,
+        terminal: TerminalPath,
+        epoch: Number,
+        seq: Number,
+        note: Annotated[Note, Form()],
+    ) -> Response:
+        caller = shell.enter(request, Permission.OPERATE)
+        settlement = Settlement(backend.clock_ms(), caller.label, note)
+        with backend.database.write() as connection:
+            take(connection, currency, terminal, epoch, seq, settlement)
+        backend.line.members_changed()
+        return RedirectResponse(f"{PATH}/{terminal}/{epoch}/{seq}", HTTPStatus.SEE_OTHER)
 
 
 def _listing(pages: APIRouter, shell: Shell) -> None:

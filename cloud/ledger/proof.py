@@ -16,6 +16,7 @@ from protocol.signing import Purpose, split, verifier, verify
 
 # One page.
 PAGE = 100
+_APART = [quarantine.c[name] for name in QuarantineRow._fields]
 
 
 class Proof(NamedTuple):
@@ -24,6 +25,7 @@ class Proof(NamedTuple):
     ``before`` is the hash of the record before it (of the grant, for the first), ``linked``
     whether the record names it, ``signed`` whether the terminal's key signed these very bytes.
     ``upto_seq`` is how far the epoch is in the ledger: what the terminal's watermark says.
+    ``apart`` is there while the record is kept apart, and stays when somebody took it.
     """
 
     terminal: str
@@ -39,13 +41,18 @@ class Proof(NamedTuple):
     algorithm: int
     public_key: bytes
     state: str
-    reason: str
+    apart: QuarantineRow | None
     audit: str
     gap: int
     member: str | None
     received_ms: int
     upto_seq: int
     entries: tuple[EntryRow, ...]
+
+    @property
+    def reason(self) -> str:
+        """Why the record is kept apart; empty when it is not, or not any more."""
+        return self.apart.reason if self.apart and not self.apart.settled_ms else ""
 
     @property
     def given_back(self) -> int:
@@ -73,7 +80,7 @@ def proof(connection: Connection, terminal: str, epoch: int, seq: int) -> Proof:
         algorithm=chain.algorithm,
         public_key=chain.public_key,
         state=row.state,
-        reason=_reason(connection, terminal, epoch, seq, row.hash),
+        apart=_apart(connection, terminal, epoch, seq, row.hash),
         audit=row.audit,
         gap=row.gap,
         member=row.member,
@@ -84,12 +91,8 @@ def proof(connection: Connection, terminal: str, epoch: int, seq: int) -> Proof:
 
 
 def quarantined(connection: Connection, limit: int = PAGE) -> list[QuarantineRow]:
-    """What the ledger keeps apart, newest first."""
-    query = select(
-        *(quarantine.c.terminal, quarantine.c.epoch, quarantine.c.seq, quarantine.c.hash),
-        *(quarantine.c.data, quarantine.c.reason, quarantine.c.received_ms),
-    )
-    rows = connection.execute(query.order_by(quarantine.c.id.desc()).limit(limit))
+    """What the ledger keeps apart or kept apart until somebody took it, newest first."""
+    rows = connection.execute(select(*_APART).order_by(quarantine.c.id.desc()).limit(limit))
     return [QuarantineRow(*row) for row in rows]
 
 
@@ -116,14 +119,16 @@ def _is_signed(data: bytes, algorithm: int, public_key: bytes) -> bool:
     return True
 
 
-def _reason(connection: Connection, terminal: str, epoch: int, seq: int, digest: bytes) -> str:
-    found = connection.execute(
-        select(quarantine.c.reason).where(
+def _apart(
+    connection: Connection, terminal: str, epoch: int, seq: int, digest: bytes
+) -> QuarantineRow | None:
+    row = connection.execute(
+        select(*_APART).where(
             *(quarantine.c.terminal == terminal, quarantine.c.epoch == epoch),
             *(quarantine.c.seq == seq, quarantine.c.hash == digest),
         )
-    ).scalar()
-    return found or ""
+    ).one_or_none()
+    return None if row is None else QuarantineRow(*row)
 
 
 def _entries(connection: Connection, place: int) -> tuple[EntryRow, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+from sqlalchemy import Connection
 
 from cloud.errors import StorageDown
 from cloud.ledger.audit import Auditor
@@ -94,8 +95,13 @@ class Ledger:
 
     def _bundle(self, digest: bytes) -> Bundle | None:
         with self._database.read() as connection:
-            data = bundle_data(connection, digest)
-        return None if data is None else decode(split(data).payload, Bundle)
+            return published(connection, digest)
+
+
+def published(connection: Connection, digest: bytes) -> Bundle | None:
+    """The bundle that was published with ``digest``."""
+    data = bundle_data(connection, digest)
+    return None if data is None else decode(split(data).payload, Bundle)
 
 
 def _watermark(

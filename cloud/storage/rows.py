@@ -64,7 +64,7 @@ Entry = tuple[int, int, str, str, int]
 
 
 class QuarantineRow(NamedTuple):
-    """Signed bytes that are kept apart."""
+    """Signed bytes that are kept apart, until somebody took them: when, who, and why."""
 
     terminal: str
     epoch: int
@@ -73,6 +73,17 @@ class QuarantineRow(NamedTuple):
     data: bytes
     reason: str
     received_ms: int
+    settled_ms: int = 0
+    settled_by: str = ""
+    note: str = ""
+
+
+class Settlement(NamedTuple):
+    """Who took a record that was kept apart, when and why; in the order of QuarantineRow."""
+
+    settled_ms: int
+    settled_by: str
+    note: str
 
 
 class Stored(NamedTuple):

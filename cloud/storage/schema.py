@@ -42,7 +42,7 @@ def _int(name: str, **options: int | str | bool) -> Column[int]:
     return Column(name, Int, nullable=False, **options)  # type: ignore[arg-type]
 
 
-def _text(name: str, **options: bool) -> Column[str]:
+def _text(name: str, **options: str | bool) -> Column[str]:
     return Column(name, Text, nullable=False, **options)  # type: ignore[arg-type]
 
 
@@ -123,7 +123,8 @@ balances = _table(
     rowid=False,
 )
 
-# Signed bytes that the ledger keeps apart: forks, and records that could not be applied.
+# Signed bytes that the ledger keeps apart: forks, and records that could not be applied. One that
+# a person took stays here, and says who, when and why.
 quarantine = _table(
     "quarantine",
     Column("id", Int, primary_key=True),
@@ -134,6 +135,9 @@ quarantine = _table(
     _bytes("data"),
     _text("reason"),
     _int("received_ms"),
+    _int("settled_ms", server_default="0"),  # 0 = is still kept apart
+    _text("settled_by", server_default=""),
+    _text("note", server_default=""),
     UniqueConstraint("terminal", "epoch", "seq", "hash"),
 )
 

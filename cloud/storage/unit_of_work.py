@@ -23,11 +23,13 @@ from cloud.storage.hot_sqlite import HotSqlite
 from cloud.storage.rows import (
     FORK,
     POSTED,
+    QUARANTINED,
     SEQ_BITS,
     Chain,
     Entry,
     QuarantineRow,
     RecordRow,
+    Settlement,
     Stored,
     place_of,
     seq_of,
@@ -71,10 +73,19 @@ _COUNTERPARTS = (
     .select_from(records.join(epochs, _CHAIN_OF_RECORD))
     .where(records.c.place.in_(bindparam("places", expanding=True)))
 )
+# What becomes of a row of records when the record is taken after all.
+_TAKEN = ("tid", "kind", "state", "audit", "gap", "member", "occurred_ms")
 _APART = text(
     f"""INSERT INTO quarantine ({", ".join(QuarantineRow._fields)})
     VALUES ({", ".join(f":{name}" for name in QuarantineRow._fields)})
     ON CONFLICT DO NOTHING"""  # noqa: S608
+)
+
+
+_TAKE = (
+    update(records)
+    .where(records.c.place == bindparam("at"), records.c.state == QUARANTINED)
+    .values({name: bindparam(f"new_{name}") for name in _TAKEN})
 )
 
 
@@ -150,7 +161,7 @@ class UnitOfWork:
         of = quarantine.c.terminal == chain.terminal, quarantine.c.epoch == chain.epoch
         rows = self._connection.execute(
             select(quarantine.c.seq, quarantine.c.reason)
-            .where(*of, quarantine.c.seq <= chain.head.seq)
+            .where(*of, quarantine.c.seq <= chain.head.seq, quarantine.c.settled_ms == 0)
             .order_by(quarantine.c.seq.desc())
             .limit(QUARANTINED_MAX)
         )
@@ -160,15 +171,41 @@ class UnitOfWork:
         """Write a plan that was made from what this very transaction shows."""
         if plan.records:
             self._hot.add_records(plan.records)
+        self._book(plan)
+        self._keep_apart(plan, now_ms)
+        if plan.chains:
+            self._advance(plan.chains, now_ms)
+
+    def kept(self, chain: Chain, seq: int) -> bytes | None:
+        """The signed bytes of a record of ``chain`` while it is kept apart."""
+        here = records.c.place == place_of(chain.chain, seq), records.c.state == QUARANTINED
+        return self._connection.execute(select(records.c.data).where(*here)).scalar()
+
+    def take(self, plan: Writes, chain: Chain, settlement: Settlement) -> None:
+        """Write the plan of one record of ``chain`` that was kept apart until now."""
+        (row,) = plan.records
+        new = {f"new_{name}": getattr(row, name) for name in _TAKEN}
+        self._connection.execute(_TAKE, {"at": row.place, **new})
+        self._book(plan)
+        self._connection.execute(
+            update(epochs)
+            .where(epochs.c.chain == chain.chain)
+            .values(quarantined=epochs.c.quarantined - 1)
+        )
+        of = quarantine.c.terminal == chain.terminal, quarantine.c.epoch == chain.epoch
+        self._connection.execute(
+            update(quarantine)
+            .where(*of, quarantine.c.seq == seq_of(row.place), quarantine.c.hash == row.hash)
+            .values(settlement._asdict())
+        )
+
+    def _book(self, plan: Writes) -> None:
         if plan.entries:
             self._hot.add_entries(plan.entries)
             self._hot.move_balances(plan.balances)
         if plan.states:
             first = counters.take(self._connection, counters.LIST_VERSION, len(plan.states))
             self._hot.set_states(plan.states, first)
-        self._keep_apart(plan, now_ms)
-        if plan.chains:
-            self._advance(plan.chains, now_ms)
 
     def _keep_apart(self, plan: Writes, now_ms: int) -> None:
         rows = [row._asdict() for row in plan.quarantine]
@@ -206,9 +243,14 @@ class UnitOfWork:
 def unit_of_work(database: Database) -> Iterator[UnitOfWork]:
     """A write transaction that commits at the end and takes everything back on an exception."""
     with database.write() as connection:
-        driver: Any = connection.connection.driver_connection
-        hot = HotSqlite(driver) if database.kind == "sqlite" else HotPostgresql(driver)
-        yield UnitOfWork(connection, hot)
+        yield unit_on(connection)
+
+
+def unit_on(connection: Connection) -> UnitOfWork:
+    """What ``connection``, which is in a write transaction, does for the ledger."""
+    driver: Any = connection.connection.driver_connection
+    sqlite = connection.dialect.name == "sqlite"
+    return UnitOfWork(connection, HotSqlite(driver) if sqlite else HotPostgresql(driver))
 
 
 def bundle_data(connection: Connection, digest: bytes) -> bytes | None:

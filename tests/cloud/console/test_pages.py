@@ -28,6 +28,10 @@ PAGES: dict[str, tuple[str, int, str, str]] = {
     "bundle": ("/console/bundles/2", 200, "Bundle 2 Scheduled", "价格包 2 待生效"),
     "publish": ("/console/publish", 200, "Publish prices", "发布价格"),
     "quarantine": ("/console/quarantine", 200, "Quarantine", "隔离区"),
+    "accept": (
+        *("/console/quarantine/t-0003/1/8/accept", 200),
+        *("Book a record that is kept apart", "将隔离的记录入账"),
+    ),
     "unknown-member": ("/console/members/nobody", 404, "No member has this id", "没有此编号的会员"),
     "nothing": ("/console/nothing", 404, "There is nothing", "此地址没有内容"),
 }

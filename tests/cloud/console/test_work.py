@@ -182,6 +182,28 @@ def test_a_fork_is_shown_with_both_sides(console: Console, page: Page) -> None:
     assert len(hashes) == 2
 
 
+@pytest.mark.browser
+def test_taking_a_record_out_of_quarantine_asks_first(console: Console, page: Page) -> None:
+    till = console.town.add_till("t-0004")
+    with console.front.database.write() as connection:
+        store.revoke(connection, "t-0004", till.at_ms)
+    ledger = Ledger(console.front.database, CURRENCY, console.front.clock_ms)
+    ledger.ingest([till.batch(till.top_up("m-000001", 5_000))])
+    console.open(page, "/console/quarantine", Role.OPERATOR)
+    row = page.get_by_role("row").filter(has_text="t-0004-1-1")
+    row.get_by_role("link", name="Book …").click()
+    page.get_by_role("link", name="Leave it apart").click()
+    row.get_by_role("link", name="Book …").click()
+    page.get_by_label("Why it is right").fill("paid at the till")
+    page.get_by_role("button", name="Book it").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Posted")
+    expect(page.get_by_text("Was kept apart because:")).to_contain_text("paid at the till")
+    assert console.front.line.said == [("members", "")]
+    page.goto(f"{console.url}/console/quarantine")
+    expect(row).to_contain_text("operator-1 took it on")
+    expect(row.get_by_role("link", name="Book …")).to_have_count(0)
+
+
 @pytest.fixture
 def untouched(shown: Console) -> Iterator[Console]:
     """A console whose books and line must be the same afterwards."""
@@ -198,6 +220,7 @@ def untouched(shown: Console) -> Iterator[Console]:
         ("/console/terminals/t-0001/revoke", {}),
         (f"/console/cards/{CARD}/state", {"state": "frozen"}),
         ("/console/publish", {"text": "{}"}),
+        ("/console/quarantine/t-0003/1/8/accept", {"note": "right"}),
     ],
 )
 def test_a_role_that_may_not_can_not(
@@ -217,6 +240,10 @@ def test_a_role_that_may_not_can_not(
         ("/console/terminals/t-9999/revoke", {}, 404, "unknown_terminal"),
         (f"/console/cards/{'00' * 16}/state", {"state": "frozen"}, 404, "unknown_card"),
         (f"/console/cards/{CARD}/state", {"state": "melted"}, 422, "bad_field"),
+        ("/console/quarantine/t-0003/1/8/accept", {"note": " "}, 422, "bad_field"),
+        ("/console/quarantine/t-0003/1/8/accept", {"note": "right"}, 409, "not_acceptable"),
+        ("/console/quarantine/t-0001/1/3/accept", {"note": "right"}, 409, "not_kept_apart"),
+        ("/console/quarantine/t-0001/1/999/accept", {"note": "right"}, 404, "unknown_record"),
         ("/console/publish", {"text": "{"}, 400, "bad_json"),
         ("/console/publish", {"text": "[]"}, 422, "bad_field"),
         ("/console/publish", {"text": '{"colour": 1}'}, 422, "unknown_field"),

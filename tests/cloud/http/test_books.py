@@ -120,6 +120,42 @@ def test_what_is_kept_apart_is_shown(reader: httpx.Client) -> None:
     assert record_hash(bytes.fromhex(row["data"])).hex() == row["hash"]
 
 
+def test_what_is_kept_apart_is_taken_with_a_reason(
+    front: Front, reader: httpx.Client, api: Api
+) -> None:
+    operator = api(Role.OPERATOR)
+    (row,) = reader.get("/v1/quarantine").json()["quarantine"]
+    path = f"/v1/quarantine/{row['terminal']}/{row['epoch']}/{row['seq']}/accept"
+    before = contents(front.database)
+    for body, code in (
+        ({}, "bad_field"),
+        ({"note": "  "}, "bad_field"),
+        ({"note": "x" * 401}, "bad_field"),
+        ({"note": "right", "state": "posted"}, "unknown_field"),
+        ({"note": "right"}, "not_acceptable"),
+    ):
+        assert operator.post(path, json=body).json()["code"] == code
+    assert contents(front.database) == before
+    card = read(bytes.fromhex(row["data"]))[0].record.card
+    assert card is not None
+    issued = {"reference": card.reference.hex(), "member": "m-000004", "family": "cpu"}
+    assert operator.post("/v1/cards", json=issued).status_code == 201
+    front.line.said.clear()
+
+    keyed = {"Idempotency-Key": "once"}
+    for _ in range(2):
+        answer = operator.post(path, json={"note": " card issued "}, headers=keyed)
+        assert answer.status_code == 200
+        assert (answer.json()["state"], answer.json()["reason"]) == ("posted", "")
+        assert answer.json()["member"] == "m-000004"
+    assert front.line.said == [("members", "")]
+    (row,) = reader.get("/v1/quarantine").json()["quarantine"]
+    told = (row["reason"], row["settled_ms"], row["settled_by"], row["note"])
+    assert told == ("unknown_card", NOON_MS, "operator-1", "card issued")
+    again = operator.post(path, json={"note": "right"})
+    assert (again.status_code, again.json()["code"]) == (409, "not_kept_apart")
+
+
 def test_a_card_walks_through_its_states(front: Front, api: Api) -> None:
     live_a_morning(front.database)
     client = api(Role.OPERATOR)

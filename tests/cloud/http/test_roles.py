@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from cloud.fleet import store as fleet
 from cloud.http.identity import Role
+from cloud.ledger.transaction import Ledger
 from tests.cloud.day import live_a_morning
-from tests.cloud.front import Front, contents, new_ledger, served
-from tests.cloud.town import issued_card, key_of
+from tests.cloud.front import NOON_MS, Front, contents, new_ledger, served
+from tests.cloud.town import CURRENCY, MORNING_MS, Town, issued_card, key_of
 
 ALL = frozenset(Role)
 BOOKS = ALL - {Role.PROVISIONER}
@@ -41,6 +43,7 @@ MATRIX: dict[tuple[str, str], frozenset[Role]] = {
     ("get", "/v1/records"): BOOKS,
     ("get", "/v1/records/{terminal}/{epoch}/{seq}"): BOOKS,
     ("get", "/v1/quarantine"): BOOKS,
+    ("post", "/v1/quarantine/{terminal}/{epoch}/{seq}/accept"): OPERATE,
 }
 OPEN = {("get", "/healthz"), ("get", "/readyz"), ("get", "/metrics")}
 
@@ -63,10 +66,19 @@ class World(NamedTuple):
     client: httpx.Client
 
 
+def keep_apart(town: Town) -> None:
+    """A record for each role that may want to take one."""
+    till = town.add_till("t-0009")
+    with town.database.write() as connection:
+        fleet.revoke(connection, "t-0009", MORNING_MS)
+    paid = [till.top_up("m-000001", 100) for _ in Role]
+    Ledger(town.database, CURRENCY, lambda: NOON_MS).ingest([till.batch(*paid)])
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     database = new_ledger(tmp_path_factory.mktemp("roles"))
-    live_a_morning(database)
+    keep_apart(live_a_morning(database))
     front = Front(database)
     with served(front.app) as url, httpx.Client(base_url=url, trust_env=False) as client:
         yield World(front, client)
@@ -94,6 +106,7 @@ def body(cell: Cell, role: Role) -> dict[str, Any] | None:
             "member": "m-000001",
             "family": "cpu",
         },
+        ("post", "/v1/quarantine/{terminal}/{epoch}/{seq}/accept"): lambda: {"note": "right"},
         ("patch", "/v1/cards/{reference}"): lambda: {"state": "frozen"},
         ("post", "/v1/bundles"): lambda: {
             "activate_ms": 0,
@@ -104,9 +117,16 @@ def body(cell: Cell, role: Role) -> dict[str, Any] | None:
     return None if maker is None else maker()
 
 
+def own_place(path: str, role: Role | None) -> dict[str, str]:
+    """What of PLACES a path needs otherwise, as it can happen to a thing only once."""
+    if path.endswith("accept"):
+        return {"terminal": "t-0009", "seq": str(1 + list(Role).index(role or Role.READER))}
+    return {"terminal": "t-0003"} if path.endswith("revoke") else {}
+
+
 def send(world: World, cell: Cell, role: Role | None, token: str | None = None) -> httpx.Response:
     method, path = cell
-    path = path.format(**PLACES | ({"terminal": "t-0003"} if path.endswith("revoke") else {}))
+    path = path.format(**PLACES | own_place(path, role))
     token = world.front.tokens[role] if role else token
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     content = body(cell, role) if role else None
