@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from drivers.apdu import CommandApdu, ResponseApdu
 from drivers.reader import Presented, Technology
+from drivers.site_keys import SiteKey
 from protocol.record import CardClass
 from protocol.signing import VerifyingKey
 
@@ -36,13 +37,15 @@ class CardIdentity:
 class CardTrust:
     """All that a dialogue may know: public keys, the tenant's reference key (32 bytes), today.
 
-    ``issuers`` by key id; ``day`` counts from 1970-01-01 UTC. No key that could make a card.
+    ``issuers`` by key id; ``day`` counts from 1970-01-01 UTC. ``site`` is for cards with secret
+    keys; a family that needs it raises CardForeign without. No key that could make a card.
     """
 
     reference_key: bytes
     issuers: Mapping[bytes, VerifyingKey]
     tenant: str
     day: int
+    site: SiteKey | None = None
 
 
 # Yields commands, is sent whole responses (chaining and 61xx done), returns who the card is.
