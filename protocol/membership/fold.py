@@ -1,6 +1,7 @@
 """A member's state as a pure fold of the set of that member's events.
 
-The result depends on the set alone: duplicates, delays and arrival order change nothing.
+The result depends on the set alone: duplicates, delays and arrival order change nothing. What is
+paid in, drawn, earned and spent adds up in any order; only a void needs the history again.
 """
 
 from __future__ import annotations
@@ -28,12 +29,8 @@ def fold(events: Iterable[Event]) -> State:
 
 
 def advances(state: State, event: Event) -> bool:
-    """Whether ``advance`` gives what a new fold with ``event`` would give."""
-    return (
-        event.kind is not Kind.VOID
-        and event.order > state.newest
-        and event.tid not in state.waiting_voids
-    )
+    """Whether ``advance`` gives what a new fold with ``event``, which is not in it, would give."""
+    return event.kind is not Kind.VOID and event.tid not in state.waiting_voids
 
 
 def advance(state: State, event: Event) -> State:
@@ -58,4 +55,5 @@ def _apply(state: State, event: Event) -> State:
         held, debt = points.taken(held, debt, event.spent)
     qualifying = state.qualifying + event.net
     waiting = state.waiting_voids
-    return State(principal, overdraft, held, debt, qualifying, event.order, waiting)
+    newest = max(state.newest, event.order)
+    return State(principal, overdraft, held, debt, qualifying, newest, waiting)

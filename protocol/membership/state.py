@@ -11,8 +11,8 @@ from protocol.record import Count, Ident
 class State(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """Amounts in minor units; at most one of principal and overdraft, points and debt is not 0.
 
-    ``newest`` is the place of the last event in it: only an event behind it may be added without
-    a new fold. ``waiting_voids`` name transactions that were taken back before they arrived.
+    ``newest`` is the place of the last event in it. ``waiting_voids`` name transactions that were
+    taken back before they arrived.
     """
 
     principal: Count = 0
