@@ -55,9 +55,8 @@ class ReaderConfig(_Strict, frozen=True, kw_only=True):
 
 
 class HttpConfig(_Strict, frozen=True, kw_only=True):
-    """Kiosk page and till API. Without a token no till is served."""
+    """Kiosk page and till API, on 127.0.0.1. Without a token no till is served."""
 
-    host: str = "127.0.0.1"
     port: _Port = 8100
     token: str = ""
     token_file: str = ""

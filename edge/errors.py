@@ -125,7 +125,7 @@ class ForeignPage(EdgeError):
     code = "foreign_page"
     what = "This address serves the terminal's own page alone"
     kept = "Nothing was read or changed."
-    todo = "Open the page under the address that the terminal's configuration names."
+    todo = "Open the page on the terminal itself, under 127.0.0.1."
 
 
 class BadBody(EdgeError):

@@ -51,6 +51,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 _DAY_MS = 86_400_000
 _SESSION_BYTES = 8
+# The page asks for no token: nobody but this machine may reach it.
+_HTTP_HOST = "127.0.0.1"
 # How long open pages and tills may take to end when the agent stops.
 _HTTP_STOP_S = 3
 _HTTP_START_S = 10
@@ -184,7 +186,6 @@ class Terminal:
         """Serve pages and tills in a thread; return once they are answered."""
         import uvicorn
 
-        from edge.kiosk.guard import LOOPBACK
         from edge.kiosk.server import create_app
         from edge.till import create_router
 
@@ -195,10 +196,9 @@ class Terminal:
             time.monotonic,
             routers=[create_router(counter, token)] if token else [],
             top_ups=http.top_ups,
-            hosts=LOOPBACK | {http.host},
         )
         try:
-            listener = socket.create_server((http.host, http.port))
+            listener = socket.create_server((_HTTP_HOST, http.port))
         except OSError as error:
             raise BadConfig(f"{self._settings.file}: http.port {http.port}: {error}") from error
         server = uvicorn.Server(

@@ -14,7 +14,8 @@ from edge.errors import ForeignPage
 from edge.kiosk.errors import refusal
 from protocol.errors import ProductError, TooLarge
 
-LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
+# Names of this machine for itself: the server listens on no other address.
+_LOOPBACK = frozenset(("127.0.0.1", "localhost"))
 # The largest order has 50 items of about 80 bytes.
 BODY_BYTES_MAX = 16 * 1024
 
@@ -42,8 +43,8 @@ def check_origin(headers: Headers) -> None:
 class Guard:
     """ASGI middleware: refuses what names another host or is too large, and sets the headers."""
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
-        self._app, self._hosts = app, hosts
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -58,20 +59,20 @@ class Guard:
         answerer = self._app
         if scope["type"] == "http":
             try:
-                _check_host(Headers(scope=scope), self._hosts)
+                _check_host(Headers(scope=scope))
                 _check_size(Headers(scope=scope))
             except ProductError as error:
                 answerer = refusal(error)
         await answerer(scope, receive, send_with_headers)
 
 
-def _check_host(headers: Headers, hosts: frozenset[str]) -> None:
+def _check_host(headers: Headers) -> None:
     """A page that had its own name point here (DNS rebinding) still sends that name."""
     try:
         host = urlsplit(f"//{headers.get('host', '')}").hostname
     except ValueError:
         host = None
-    if host not in hosts:
+    if host not in _LOOPBACK:
         raise ForeignPage(f"host {str(host)[:60]}")
 
 

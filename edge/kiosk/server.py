@@ -22,7 +22,7 @@ from edge import order as orders
 from edge.errors import BadOrder, TooManyPages
 from edge.kiosk import texts
 from edge.kiosk.errors import answer_errors
-from edge.kiosk.guard import LOOPBACK, Guard, check_origin
+from edge.kiosk.guard import Guard, check_origin
 from edge.kiosk.model import Texts, View
 from edge.kiosk.view import KIOSK_ORDER, view
 from edge.order import Item, Order
@@ -79,19 +79,17 @@ def create_app(
     *,
     routers: Sequence[APIRouter] = (),
     top_ups: tuple[int, ...] = (),
-    hosts: frozenset[str] = LOOPBACK,
 ) -> FastAPI:
     """Return the terminal's server.
 
     ``top_ups``: amounts in minor units that the page offers to be paid in cash; none unless staff
-    stand beside it. ``hosts``: names under which it may be asked for. Live events end when the
-    counter's waits do.
+    stand beside it. Live events end when the counter's waits do.
     """
     metrics = CollectorRegistry()
     app = FastAPI(
         title="tapledger terminal", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json"
     )
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard)
     answer_errors(app)
     said = texts.load()
     for router in (

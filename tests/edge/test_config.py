@@ -77,6 +77,7 @@ MISTAKES = {
     "no tenant": ('tenant = "harbour"', "", "missing required field `tenant`"),
     "an unknown key": ("[reader]", "[reader]\nbaud = 9600", "reader: Object contains unknown"),
     "an unknown table": ("[http]", "[web]\n[http]", "unknown field `web`"),
+    "a server for others": ("[http]", '[http]\nhost = "0.0.0.0"', "http: Object contains unknown"),
     "a port that is none": ("port = 8883", "port = 88830", "mqtt.port:"),
     "a port in words": ("port = 8883", 'port = "mqtts"', "mqtt.port: Expected `int`"),
     "a key that is none": ('cloud = ["-8:', 'cloud = ["ed25519:', "keys.cloud[0]:"),

@@ -175,6 +175,15 @@ def test_systemd_hears_ready_and_a_heartbeat(
         assert [line.recv(99) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
 
 
+def test_nobody_but_its_own_machine_reaches_it(terminal: TerminalProcess) -> None:
+    """The page asks for no token. 127.0.0.2 is another address of this machine."""
+    terminal.start()
+    with socket.create_connection(("127.0.0.1", terminal.port), SOON_S):
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", terminal.port), SOON_S)
+
+
 def test_a_second_agent_on_the_same_folder_does_not_start(
     terminal: TerminalProcess, broker: Broker
 ) -> None:
