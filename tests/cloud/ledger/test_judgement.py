@@ -17,7 +17,7 @@ from cloud.ledger.transaction import Ledger
 from cloud.members import store as members
 from cloud.storage.rows import NOTED, POSTED, QUARANTINED, Settlement
 from cloud.storage.schema import balances, quarantine, records, states, terminals
-from protocol.record import Kind, Tender
+from protocol.record import Kind, Line, Tender
 from tests.cloud.ledger.books import fold_of, verdict_of
 from tests.cloud.town import CURRENCY, MORNING_MS, Till, Town, card_of, issued_card
 
@@ -158,6 +158,20 @@ def test_a_void_that_is_taken_late_corrects_what_was_derived(
     assert fold_of(town.database, "ann").principal == 500
     taken(town, 3)
     assert fold_of(town.database, "ann").principal == 0
+    assert verdict_of(town.database).wrong == 0
+
+
+def test_a_price_that_was_too_high_is_still_one(town: Town, ledger: Ledger, till: Till) -> None:
+    revoke(town, till)
+    lines = (Line("p-0", 1, 300, 350),)
+    ledger.ingest([till.batch(till.sale("ann", lines=lines, tenders=(Tender("cash", 350),)))])
+    assert shown(town, 2).reason == "revoked"
+    found = taken(town, 2)
+    assert (found.audit, found.gap, found.given_back) == ("price_differs", 50, 0)
+    drawn = till.sale("ann", lines=lines, tenders=(Tender("stored_value", 350),))
+    ledger.ingest([till.batch(drawn)])
+    assert taken(town, 3).given_back == 50
+    assert fold_of(town.database, "ann").overdraft == 300
     assert verdict_of(town.database).wrong == 0
 
 
