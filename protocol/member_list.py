@@ -17,8 +17,11 @@ from protocol.membership.state import State
 from protocol.record import Code, Count, Ident
 from protocol.signing import Purpose, SigningKey, VerifyingKey, open_signed, sign
 
-# About 100 bytes each: a message stays under 32 KiB.
+# About 100 bytes each: a message usually stays under 32 KiB.
 MEMBERS_MAX = 250
+# Signed, of a list with more than one member. Brokers take 1 MiB, and end the connection of whoever
+# sends more.
+LIST_BYTES_MAX = 256 * 1024
 
 
 class CardState(IntEnum):

@@ -15,7 +15,7 @@ from cloud.rules import store as rules
 from cloud.rules.model import Release
 from cloud.storage.engine import Database
 from protocol import member_list, shadow, watermark
-from protocol.member_list import MemberList
+from protocol.member_list import LIST_BYTES_MAX, MEMBERS_MAX, MemberList
 from protocol.shadow import ARMED_MAX, Reported
 from protocol.signing import SigningKey
 from protocol.topics import RETAINED, Address, Down, address, down_topic
@@ -124,11 +124,24 @@ class Teller:
                 if terminal is None:
                     del self._listed[name]
                     return True
-                changes = members.changes(connection, has.list_version)
-            if changes.base == has.list_version == changes.list_version:
+                news, data = self._news(connection, terminal, has)
+            if news.base == has.list_version == news.list_version:
                 return True
+            if not self._say(self._at(terminal), Down.MEMBERS, data):
+                return False
+            self._listed[name] = has._replace(list_version=news.list_version)
+            complete = news.complete
+        return True
+
+    def _news(
+        self, connection: Connection, terminal: Terminal, has: _Has
+    ) -> tuple[MemberList, bytes]:
+        """The next piece for a terminal, signed, with as many members as fit."""
+        limit = MEMBERS_MAX
+        while True:
+            changes = members.changes(connection, has.list_version, limit)
             news = MemberList(
-                terminal=name,
+                terminal=terminal.terminal,
                 base=changes.base,
                 list_version=changes.list_version,
                 epoch=terminal.epoch,
@@ -137,11 +150,10 @@ class Teller:
                 complete=changes.complete,
                 server_ms=self._wall_ms(),
             )
-            if not self._say(self._at(terminal), Down.MEMBERS, member_list.issue(news, self._key)):
-                return False
-            self._listed[name] = has._replace(list_version=changes.list_version)
-            complete = changes.complete
-        return True
+            data = member_list.issue(news, self._key)
+            if len(data) <= LIST_BYTES_MAX or len(changes.members) == 1:
+                return news, data
+            limit = len(changes.members) // 2
 
     def _tell_retained(self, terminal: Terminal, newest: Release | None) -> None:
         at = self._at(terminal)

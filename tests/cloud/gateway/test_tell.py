@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import update
 
 from cloud.gateway.tell import Teller
 from cloud.rules import store as rules
+from cloud.storage.schema import states
 from protocol import member_list, watermark
-from protocol.member_list import MemberList
+from protocol.member_list import LIST_BYTES_MAX, MEMBERS_MAX, MemberList
 from protocol.rules import bundle
 from protocol.shadow import Reported
 from protocol.topics import address
+from provisioning.brokers.port import PACKET_BYTES_MAX
 from tests.cloud.town import (
     LEDGER_KEY,
     MORNING_MS,
@@ -128,3 +131,25 @@ def test_a_list_that_the_line_did_not_take_is_still_due(
     line.is_up = True
     assert teller.tell_members()
     assert [each.complete for each in line.lists()] == [True]
+
+
+def test_a_list_of_large_accounts_comes_in_messages_that_every_broker_takes(
+    town: Town, line: Line, teller: Teller
+) -> None:
+    names = [f"m-{number:03}" for number in range(MEMBERS_MAX)]
+    town.add_members(*names)
+    town.add_till("t-0001")
+    with town.database.write() as connection:  # one of them fits nowhere with others
+        connection.execute(update(states).values(waiting_voids=bytes(16 * 300)))
+        large = update(states).where(states.c.member == "m-100")
+        connection.execute(large.values(waiting_voids=bytes(LIST_BYTES_MAX)))
+    teller.heard(AT, Reported())
+    assert teller.tell_members()
+    lists = line.lists()
+    assert [name for each in lists for name in (one.member for one in each.members)] == names
+    assert [each.base for each in lists[1:]] == [each.list_version for each in lists[:-1]]
+    assert [each.complete for each in lists] == [*(False for _ in lists[1:]), True]
+    sizes = [len(data) for leaf, data, _ in line.said if leaf == "members"]
+    numbers = [len(each.members) for each in lists]
+    assert [n for n, size in zip(numbers, sizes, strict=True) if size > LIST_BYTES_MAX] == [1]
+    assert LIST_BYTES_MAX * 2 < PACKET_BYTES_MAX
