@@ -12,7 +12,7 @@ import msgspec
 from msgspec import structs
 
 from edge.bundles import Bundles
-from edge.cache import Cache
+from edge.cache import BUNDLES_KEPT, Cache
 from edge.clock import STEP_MS, Clock, stepped_ms
 from edge.decide import Decision, Facts, InForce, Tap, answer_of, decide, unrecordable
 from edge.draft import Draft, Stamp, record_behind
@@ -155,6 +155,7 @@ class Books:
     def arm(self, published: Published) -> None:
         """Make a verified bundle ready; BadBundle when it must never be in force."""
         self.bundles.arm(published)
+        self.bundles.forget(self.clock.wall_ms(), BUNDLES_KEPT)
 
     def in_force(self) -> InForce | None:
         """Return the bundle of now."""

@@ -30,6 +30,18 @@ class Bundles:
             raise BadBundle(f"number {number} is that of another bundle")
         self._ready[number] = InForce(pricing, BundleRef(number, published.digest))
 
+    def forget(self, wall_ms: int, kept: int) -> None:
+        """Drop those below the one in force but the newest ``kept``.
+
+        A clock that was ahead and is mended asks for those.
+        """
+        in_force = self.in_force(wall_ms)
+        below = sorted(
+            number for number in self._ready if in_force and number < in_force.ref.version
+        )
+        for number in below[:-kept]:
+            del self._ready[number]
+
     def in_force(self, wall_ms: int) -> InForce | None:
         """Return the bundle by which to price at ``wall_ms``."""
         begun = [bundle.number for bundle in self._all() if bundle.activate_ms <= wall_ms]

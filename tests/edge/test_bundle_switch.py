@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.books import Books
+from edge.cache import BUNDLES_KEPT
 from protocol.record import Kind
 from tests.edge.world import (
     ONLINE,
@@ -49,6 +50,20 @@ def test_a_missed_switch_is_caught_up_and_written_once(tmp_path: Path, time_: Ti
         kinds = [record.kind for record in records(again)]
         close(again)
     assert kinds.count(Kind.BUNDLE_ON) == 2
+
+
+def test_bundles_that_are_over_do_not_stay_in_memory(books: Books, time_: Time) -> None:
+    """But a few do, as on the disk: a clock that is mended may ask for them."""
+    newest = 30
+    for number in range(2, newest + 1):
+        time_.passes(1_000)
+        books.arm(published(number, time_.wall_ms))
+    books.arm(published(newest + 1, time_.wall_ms + 1_000))
+    begun = [time_.wall_ms - 1_000 * age for age in range(newest)]
+    held = [each and each.ref.version for each in map(books.bundles.in_force, begun)]
+    kept = [newest - age for age in range(BUNDLES_KEPT + 1)]
+    assert held == [*kept, *(None for _ in begun[len(kept) :])]
+    assert books.armed() == (newest + 1,)
 
 
 def test_the_highest_number_wins_not_the_latest_time(books: Books) -> None:
