@@ -13,7 +13,8 @@ from protocol.record import Code, Count, Text
 class Status(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
     """``session`` is new at each connection: a death of another session is a late one.
 
-    ``oldest_ms`` is the wall clock of the oldest unacknowledged record, 0 when there is none.
+    ``oldest_ms`` is the wall clock of the oldest unacknowledged record, 0 when there is none;
+    ``certificate_ends_ms`` is until when the broker will let the terminal in, 0 when not known.
     """
 
     version: int = 1
@@ -29,3 +30,4 @@ class Status(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_
     reader: Code = ""
     locked: bool = False
     note: Text = ""
+    certificate_ends_ms: Count = 0

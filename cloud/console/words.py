@@ -64,6 +64,7 @@ WORDS: dict[str, str] = {
     "cache_refused": "Its copy of the list cannot be kept",
     "bad_bundle": "Refused a price list",
     "time_ahead": "Refused a word of the cloud from the future",
+    "certificate_ends": "Certificate must be renewed",
     # why a terminal declined, or what a card event was
     "balance_shown": "Balance shown",
     "balance_too_low": "Balance too low",

@@ -86,6 +86,7 @@ class TerminalDocument(Document):
     reader: str
     agent: str
     note: str
+    certificate_ends_ms: Since = Field(description="The broker lets it in until then.")
     enrolled_ms: Since
     status_every_s: int = Field(description="How often it should say how it is.")
     has_settled: bool = Field(description="Whether it confirmed what it should do.")
@@ -143,6 +144,7 @@ def terminal_document(terminal: Terminal, now_ms: int) -> TerminalDocument:
         reader=status.reader if status else "",
         agent=status.agent if status else "",
         note=status.note if status else "",
+        certificate_ends_ms=status.certificate_ends_ms if status else 0,
         enrolled_ms=terminal.enrolled_ms,
         status_every_s=terminal.status_every_s,
         has_settled=reported is not None and reported.revision == terminal.revision,

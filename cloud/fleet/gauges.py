@@ -15,6 +15,8 @@ from cloud.fleet.presence import Presence, presence
 from cloud.fleet.store import all_terminals
 from cloud.storage.engine import Database
 
+_DAY_MS = 86_400_000
+
 
 class FleetGauges(Collector):
     """Gauges of terminals; none while the database is away. ``clock_ms`` is UTC since 1970."""
@@ -50,12 +52,19 @@ def gauges(terminals: Iterable[Terminal], now_ms: int) -> list[Metric]:
         "Age of the oldest record that the ledger does not have yet, by the terminal's clock",
         labels=of,
     )
+    certificate = GaugeMetricFamily(
+        "tapledger_certificate_days",
+        "Days until the broker lets the terminal in no more, as far as the terminal said",
+        labels=of,
+    )
     counted = Counter(dict.fromkeys(Presence, 0))
     for each in terminals:
         counted[presence(each, now_ms)] += 1
         queue.add_metric([each.site, each.terminal], each.queue)
         lag_ms = max(now_ms - each.oldest_ms, 0) if each.oldest_ms else 0
         lag.add_metric([each.site, each.terminal], lag_ms / 1000)
+        if each.status is not None and (ends_ms := each.status.certificate_ends_ms):
+            certificate.add_metric([each.site, each.terminal], (ends_ms - now_ms) / _DAY_MS)
     for name, number in counted.items():
         presences.add_metric([name], number)
-    return [presences, queue, lag]
+    return [presences, queue, lag, certificate]

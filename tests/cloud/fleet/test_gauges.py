@@ -21,7 +21,14 @@ def test_queue_and_lag_are_of_what_the_ledger_lacks(town: Town, ledger: Ledger) 
     registry.register(FleetGauges(town.database, lambda: MORNING_MS))
     till = town.add_till("t-0001")
     town.add_till("t-0002")
-    said = Status(online=True, session="s", epoch=1, head_seq=3, oldest_ms=MORNING_MS - 90_000)
+    said = Status(
+        online=True,
+        session="s",
+        epoch=1,
+        head_seq=3,
+        oldest_ms=MORNING_MS - 90_000,
+        certificate_ends_ms=MORNING_MS + 36 * 3_600_000,
+    )
     with town.database.write() as connection:
         fleet.hear_status(connection, "t-0001", said, MORNING_MS)
 
@@ -33,6 +40,8 @@ def test_queue_and_lag_are_of_what_the_ledger_lacks(town: Town, ledger: Ledger) 
     assert gauge("terminals", {"presence": "silent"}) == 0
     assert gauge("queue_records", AT) == 3
     assert gauge("watermark_lag_seconds", AT) == 90
+    assert gauge("certificate_days", AT) == 1.5
+    assert gauge("certificate_days", {**AT, "terminal": "t-0002"}) is None
     ledger.ingest([till.batch(*(till.open() for _ in range(3)))])
     assert gauge("queue_records", AT) == 0
     assert gauge("watermark_lag_seconds", AT) == 0
