@@ -164,6 +164,14 @@ def historical_bytes(atr: bytes) -> bytes:
         return b""
 
 
+def is_storage_card(atr: bytes) -> bool:
+    """Whether a reader describes a card that takes no APDUs."""
+    try:
+        return parse(atr).storage_card is not None
+    except AtrError:
+        return False
+
+
 def takes_extended_length(atr: bytes) -> bool:
     """Whether the card says that it understands extended Lc and Le; silence means no."""
     historical = historical_bytes(atr)

@@ -20,6 +20,14 @@ def card_kinds() -> tuple[CardKind, ...]:
     return tuple(sorted(found, key=lambda kind: (kind.assurance, kind.name)))
 
 
+def _may_be(kind: CardKind, presented: Presented) -> bool:
+    """Whether to ask ``kind``: a number is enough where nothing can be proved with APDUs."""
+    by_number = kind.technology is Technology.NUMBER
+    return kind.technology is presented.technology or (
+        by_number and presented.technology is not Technology.APDU
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examiner:
     """What an identification needs: families, trust (asked each time, as days pass), world.
@@ -36,7 +44,7 @@ class Examiner:
     def identify(self, reader: Reader, presented: Presented) -> CardIdentity:
         """Return who the presented card is; CardUnknown when no family knows it."""
         for kind in self.kinds:
-            if kind.technology is presented.technology:
+            if _may_be(kind, presented):
                 try:
                     return self._ask(kind, reader, presented)
                 except CardUnknown:

@@ -30,6 +30,7 @@ LEAST_WAIT_MS = 500
 _RATS = 0xE0  # request for answer to select (ISO/IEC 14443-4, 5.6.1)
 _CHIP_TIMEOUT = 0x01  # the target has not answered (PN532 user manual, 7.1)
 _SPEAKS_ISO_DEP = 0x20  # SAK bit (ISO/IEC 14443-3, table 9)
+_SPEAKS_MORE = 0x60  # SAK bits: ISO-DEP, NFC-DEP
 
 # nfcpy turns this on for the whole process, and logs an error for every card that is taken away.
 logging.captureWarnings(capture=False)
@@ -109,8 +110,12 @@ class Frontend(nfc.ContactlessFrontend):  # type: ignore[misc]  # as above
         nfcpy reads and writes them and sets the time limit again before each block: three commands
         more, which behind a USB-serial chip with a latency timer of 16 ms is what a person feels.
         """
+        # A Type 2 card acknowledges with 4 bits, so there nfcpy checks the checksums itself.
+        communicate = self.device.chipset.in_communicate_thru
+        if self.target.sel_res and not self.target.sel_res[0] & _SPEAKS_MORE:
+            communicate = self.device._tt2_send_cmd_recv_rsp  # noqa: SLF001 - no other way in
         try:
-            return self.device.chipset.in_communicate_thru(bytearray(send_data), timeout + 0.1)
+            return communicate(bytearray(send_data), timeout + 0.1)
         except nfc.clf.pn532.Chipset.Error as error:
             if error.errno == _CHIP_TIMEOUT:
                 raise nfc.clf.TimeoutError(str(error)) from error

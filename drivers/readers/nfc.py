@@ -32,9 +32,9 @@ STAY_PAUSE_S = 0.02
 # A card at the edge of the field comes and goes; nobody takes one away and brings it back so fast.
 ABSENCE_S = 0.05
 
-# Member cards are type A; the others are looked for now and then, to tell a person that this card
-# is not one. nfcpy's udp link waits a second for each technology, so there it is type A alone.
-_LOOKS = (("106A",),) * 4 + (("106A", "106B"),) + (("106A",),) * 4 + (("106A", "212F"),)
+# Most member cards are type A, some are FeliCa; type B is looked for now and then, to tell a person
+# that this card is not one. nfcpy's udp link waits a second for each technology: type A alone.
+_LOOKS = (("106A",), ("106A", "212F")) * 4 + (("106A",), ("106A", "106B"))
 _UDP_LOOKS = (("106A",),)
 
 

@@ -10,9 +10,9 @@ import time
 from importlib import import_module
 from typing import Any
 
-from drivers.apdu import tpdu_t0
-from drivers.atr import takes_extended_length
-from drivers.errors import CardGone, DriverError, ReaderLost, ReaderRefused
+from drivers.apdu import ResponseApdu, tpdu_t0
+from drivers.atr import is_storage_card, takes_extended_length
+from drivers.errors import CardGone, CardRefused, DriverError, ReaderLost, ReaderRefused
 from drivers.lane import Lane
 from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings, Technology
 
@@ -27,6 +27,7 @@ LOOK_S = 1.0
 
 _PRESENT, _MUTE, _CHANGED = 0x20, 0x200, 0x02  # SCARD_STATE_*; the upper half counts card events
 _TIMEOUT, _NO_READERS = 0x8010000A, 0x8010002E
+_GET_NUMBER = bytes.fromhex("FFCA000000")  # GET DATA to the reader (PC/SC part 3, 3.2.2.1.3)
 _NO_LIBRARY = "pyscard is not installed; it comes with the extra 'pcsc' and needs libpcsclite"
 
 # No card, not transacted, unresponsive, unpowered, reset by another, removed.
@@ -138,8 +139,18 @@ class PcscReader:
         except CardGone:
             return None
         self._card, self._t0 = card, protocol == scard.SCARD_PROTOCOL_T0
+        if is_storage_card(atr):
+            return Presented(name, b"", self._number(), technology=Technology.NUMBER)
         extended = not self._t0 and takes_extended_length(atr)
         return Presented(name, atr, extended=extended)
+
+    def _number(self) -> bytes | None:
+        """Ask the reader for the number of a card that it only describes; None if it won't tell."""
+        try:
+            response = ResponseApdu.decode(self._transmit(_GET_NUMBER))
+        except (CardGone, CardRefused):
+            return None
+        return response.data if response.ok else None
 
     def _transmit(self, command: bytes) -> bytes:
         if self._card is None:

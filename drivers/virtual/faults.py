@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class VirtualCard(Protocol):
@@ -27,6 +27,31 @@ class VirtualCard(Protocol):
 
     def transmit(self, apdu: bytes) -> bytes:
         """Answer one command APDU with data and status word."""
+
+
+@runtime_checkable
+class FrameCard(Protocol):
+    """The card's side of a family without APDUs: frames without CRC, FeliCa's with their length."""
+
+    @property
+    def sel_res(self) -> int | None:
+        """SAK of a type A card (ISO/IEC 14443-3, 6.5.3.4); None for FeliCa."""
+
+    @property
+    def uid(self) -> bytes:
+        """Type A identifier of 4 or 7 bytes, or IDm."""
+
+    def reset(self) -> None:
+        """The field went off or the card was selected again: volatile state goes."""
+
+    def transmit(self, frame: bytes) -> bytes | None:
+        """Answer one frame; None is silence."""
+
+
+class Answering(Protocol):
+    """Either kind of card: what is said to it, and its answer."""
+
+    def transmit(self, command: bytes, /) -> bytes | None: ...
 
 
 class CardLeft(Exception):
@@ -61,7 +86,7 @@ class Faults:
         """Back to a faultless carrier."""
         self.silent, self.garbage, self.latency_ms, self._cut = False, None, 0.0, None
 
-    def exchange(self, card: VirtualCard, apdu: bytes) -> bytes | None:
+    def exchange(self, card: Answering, apdu: bytes) -> bytes | None:
         """Run one APDU under the faults; None is silence.  Raises CardLeft."""
         cut, answer_lost = self._count()
         if cut and not answer_lost:

@@ -12,9 +12,9 @@ import tty
 from collections.abc import Callable
 from enum import Enum
 
-from drivers.virtual.faults import CardLeft, Faults, VirtualCard
-from drivers.virtual.iso_dep import IsoDepCard
+from drivers.virtual.faults import CardLeft, Faults, FrameCard, VirtualCard
 from drivers.virtual.pn532_frames import ACK, ERROR_FRAME, HostFrames, response_frame
+from drivers.virtual.pn532_target import CrcError, Target, target_of
 
 LONGEST_READ = 4096
 """More than any host sends before it waits for an answer."""
@@ -22,10 +22,14 @@ LONGEST_READ = 4096
 TIMEOUT = b"\x01"
 """Status: the target has not answered (UM0701-02, 7.1)."""
 
+CRC_ERROR = b"\x02"
+"""Status: the checksum of what came does not fit (UM0701-02, 7.1)."""
+
 _FIFO_DATA = 0x6339
 _SENS_REQ = 0x26
+_RX_MODE = 0x6303
+_RX_CRC = 0x80
 _AUTOMATIC_RATS = 0x10
-_RATS = b"\xe0\x80"
 
 
 class Line(Enum):
@@ -43,7 +47,7 @@ class Pn532Chip:
         self._faults = faults
         self._registers: dict[int, int] = {}
         self._parameters = 0x14
-        self._card: tuple[VirtualCard, IsoDepCard] | None = None
+        self._card: Target | None = None
         self._commands: dict[int, Callable[[bytes], bytes]] = {
             0x00: self._diagnose,
             0x02: lambda _: bytes.fromhex("32010607"),
@@ -54,22 +58,17 @@ class Pn532Chip:
             0x14: lambda _: b"",
             0x16: lambda _: b"\x00",
             0x32: self._rf_configuration,
-            0x40: lambda data: self._thru(b"" if len(data) < 2 else data[1:], self._apdu),
-            0x42: lambda data: self._thru(data, self._frame),
+            0x40: lambda data: self._thru(b"" if len(data) < 2 else data[1:], self._exchange),
+            0x42: lambda data: self._thru(data, self._communicate),
             0x44: lambda _: b"\x00",
             0x4A: self._list_passive_target,
             0x52: lambda _: b"\x00",
             0x54: lambda _: b"\x00",
         }
 
-    def place(self, card: VirtualCard | None) -> None:
+    def place(self, card: VirtualCard | FrameCard | None) -> None:
         """Put a card into the field, or take it out; safe from another thread."""
-        if card is None:
-            self._card = None
-            return
-        faults = self._faults
-        iso_dep = IsoDepCard(lambda apdu: faults.exchange(card, apdu), card.reset, card.historical)
-        self._card = card, iso_dep
+        self._card = target_of(card, self._faults) if card else None
 
     def run(self, body: bytes) -> bytes | None:
         """Run one command: body = command code and data."""
@@ -98,21 +97,17 @@ class Pn532Chip:
     def _rf_configuration(self, data: bytes) -> bytes:
         present = self._card
         if present and data[:1] == b"\x01" and not data[-1] & 1:
-            present[1].power_off()
+            present.power_off()
         return b""
 
     def _list_passive_target(self, data: bytes) -> bytes:
-        present, wanted = self._card, data[2:]
-        if not present or data[1:2] != b"\x00":
+        present = self._card
+        if not present or len(data) < 2:
             return b"\x00"
-        card, iso_dep = present
-        if wanted and wanted != b"\x88" + card.uid:
-            return b"\x00"
-        iso_dep.power_off()
-        answer = bytes.fromhex("0101034420") + bytes([len(card.uid)]) + card.uid
-        if self._parameters & _AUTOMATIC_RATS:
-            answer += iso_dep.receive(_RATS) or b""
-        return answer
+        rats = bool(self._parameters & _AUTOMATIC_RATS)
+        found = present.poll(data[1], data[2:], rats=rats)
+        self._registers[_RX_MODE] = _RX_CRC
+        return b"\x00" if found is None else b"\x01\x01" + found
 
     def _thru(self, data: bytes, exchange: Callable[[bytes], bytes | None]) -> bytes:
         present = self._card
@@ -123,14 +118,17 @@ class Pn532Chip:
         except CardLeft:
             self._card = None
             return TIMEOUT
+        except CrcError:
+            return CRC_ERROR
         gone = self._card is not present
         return TIMEOUT if answer is None or gone else b"\x00" + answer
 
-    def _frame(self, frame: bytes) -> bytes | None:
-        return self._card[1].receive(frame) if self._card else None
+    def _communicate(self, frame: bytes) -> bytes | None:
+        checked = bool(self._registers.get(_RX_MODE, _RX_CRC) & _RX_CRC)
+        return self._card.frame(frame, checked=checked) if self._card else None
 
-    def _apdu(self, apdu: bytes) -> bytes | None:
-        return self._faults.exchange(self._card[0], apdu) if self._card else None
+    def _exchange(self, data: bytes) -> bytes | None:
+        return self._card.data(data) if self._card else None
 
 
 class Pn532Device:
@@ -153,7 +151,7 @@ class Pn532Device:
         self._thread = threading.Thread(target=self._serve, name=f"pn532 {self.path}", daemon=True)
         self._thread.start()
 
-    def insert(self, card: VirtualCard) -> None:
+    def insert(self, card: VirtualCard | FrameCard) -> None:
         """Lay a card on the reader."""
         self._chip.place(card)
 

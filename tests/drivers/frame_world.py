@@ -1,0 +1,123 @@
+"""What the tests of cards with site keys share: the keys, a reader of frames, transcripts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from drivers.card import CardIdentity, CardTrust, FrameDialogue
+from drivers.errors import CardGone
+from drivers.exchange import Deadlines, hold_frames
+from drivers.reader import Presented, Reader, ReaderSettings, Technology
+from drivers.readers import nfc
+from drivers.virtual.faults import CardLeft, Faults, FrameCard
+from drivers.virtual.pn532 import Pn532Device
+from provisioning.estate import EstateKey
+from tests.drivers.world import NONCE, TRUST
+
+ESTATE = EstateKey(bytes(range(100, 132)))
+SITE = ESTATE.site_key("pier")
+OTHER_SITE = ESTATE.site_key("mall")
+SITE_TRUST = replace(TRUST, site=SITE)
+TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
+
+
+def draws() -> Callable[[int], bytes]:
+    """A card's random numbers, the same in every run."""
+    counter = iter(range(256))
+    return lambda count: bytes((next(counter),)) * count
+
+
+@dataclass
+class FrameReader:
+    """A reader of frames whose card is in the same process."""
+
+    card: FrameCard
+    faults: Faults = field(default_factory=Faults)
+    said: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    @property
+    def presented(self) -> Presented:
+        """The card, as a real reader would present it."""
+        felica = self.card.sel_res is None
+        technology = Technology.FELICA if felica else Technology.TYPE_2
+        return Presented("direct", b"", self.card.uid, technology=technology)
+
+    def wait_for_card(self, timeout_s: float) -> Presented | None:
+        """See Reader."""
+        del timeout_s
+        return self.presented
+
+    def transmit(self, command: bytes, deadline_s: float) -> bytes:
+        """See Reader."""
+        del deadline_s
+        try:
+            answer = self.faults.exchange(self.card, command)
+        except CardLeft:
+            raise CardGone from None
+        if answer is None:
+            raise CardGone("silence")
+        self.said.append((command, answer))
+        return answer
+
+    def wait_for_removal(self, timeout_s: float) -> bool:
+        """See Reader."""
+        del timeout_s
+        return True
+
+    def close(self) -> None:
+        """See Reader."""
+
+
+@contextmanager
+def at_pn532(card: FrameCard) -> Iterator[Reader]:
+    """Nfcpy's driver for a PN532 with the card on it."""
+    device = Pn532Device()
+    device.insert(card)
+    reader = nfc.READER.open(ReaderSettings(f"tty:{device.path}"))
+    try:
+        yield reader
+    finally:
+        reader.close()
+        device.close()
+
+
+def ask(
+    reader: FrameReader,
+    identify: Callable[[CardTrust, Presented, bytes], FrameDialogue],
+    trust: CardTrust = SITE_TRUST,
+) -> CardIdentity:
+    """Select the card on the reader and hold the dialogue with it."""
+    reader.card.reset()
+    return hold_frames(
+        identify(trust, reader.presented, NONCE), reader, Deadlines(), time.monotonic
+    )
+
+
+def transcript(title: str, said: list[tuple[bytes, bytes]], identity: CardIdentity) -> str:
+    """What was said as the text of a transcript file."""
+    outcome = f"{identity.reference.hex()} {identity.assurance.name} {identity.counter}"
+    lines = [f"# {title}", f"# nonce: {NONCE.hex()}", f"# outcome: {outcome}"]
+    for command, answer in said:
+        lines += [f"> {command.hex().upper()}", f"< {answer.hex().upper()}"]
+    return "\n".join(lines) + "\n"
+
+
+def check_transcript(name: str, text: str) -> None:
+    """Compare with the file of that name; TAPLEDGER_RECORD=1 writes it instead."""
+    path = TRANSCRIPTS / name
+    if os.environ.get("TAPLEDGER_RECORD") == "1":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert path.read_text() == text
+
+
+def exchanges(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Commands and answers of a transcript."""
+    lines = [line for line in path.read_text().splitlines() if line[:1] in "<>"]
+    for command, answer in zip(lines[::2], lines[1::2], strict=True):
+        yield bytes.fromhex(command[2:]), bytes.fromhex(answer[2:])
