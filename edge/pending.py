@@ -43,9 +43,6 @@ class Pending:
         self._offline: dict[bytes, deque[tuple[Place, int]]] = {}
         self._last_offline = START
 
-    def __len__(self) -> int:
-        return len(self._queue)
-
     def add(self, record: Record, target: Record | None = None) -> None:
         """Note ``record``; ``target`` is the one that it takes back, when it is a void."""
         place = place_of(record)

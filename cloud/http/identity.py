@@ -108,10 +108,6 @@ class Attempts:
     def __init__(self) -> None:
         self._failed: OrderedDict[str, list[int]] = OrderedDict()
 
-    def __len__(self) -> int:
-        """How many addresses are remembered."""
-        return len(self._failed)
-
     def check(self, address: str, now_ms: int) -> None:
         """TooManyAttempts when ``address`` has to wait."""
         recent = [at for at in self._failed.get(address, ()) if at > now_ms - ATTEMPTS_WINDOW_MS]
