@@ -107,7 +107,10 @@ def verify(context: typer.Context) -> None:
     from cloud.storage.migration import check_version
 
     database, currency = wiring.database_of(context.obj), context.obj.config.currency
-    with Progress(console=Console(stderr=True), transient=True) as bar, database.read() as view:
+    with (
+        Progress(console=Console(stderr=True), transient=True) as bar,
+        database.read(patient=True) as view,
+    ):
         check_version(view)
         task = bar.add_task("records")
         verdict = verify_ledger(

@@ -39,6 +39,9 @@ SAID_BYTES_MAX = 4 * 1024
 FEED_EVERY_S = 0.25
 # Between two attempts at a database that does not answer.
 RETRY_S = 1.0
+# A thread that took no turn for so long hangs: a statement is given up long before
+# (cloud.storage.engine).
+STALLED_S = 120.0
 
 _log = structlog.get_logger()
 _Job = Callable[[], None]
@@ -89,6 +92,8 @@ class Station:
         self._thread = threading.Thread(target=self._run, name="station", daemon=True)
         self._feed_due = False
         self._fed_s = 0.0
+        self._turned_s = clocks.mono_s()
+        self._must_say_all = threading.Event()
 
     def start(self) -> None:
         """Begin to work."""
@@ -101,14 +106,14 @@ class Station:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread works."""
-        return self._thread.is_alive()
+        """Whether the thread took a turn lately, or tried to while the database is away."""
+        return self._thread.is_alive() and self._clocks.mono_s() - self._turned_s < STALLED_S
 
     # -- told by the line, and by routes after their commit ------------------------------------
 
     def on_line_up(self) -> None:
         """See MqttListener."""
-        self._queue.put(self._teller.tell_everybody)
+        self._soon(self._teller.tell_everybody)
 
     def on_message(self, arrival: Arrival) -> None:
         """See MqttListener."""
@@ -116,24 +121,36 @@ class Station:
 
     def terminal_changed(self, terminal: str) -> None:
         """See Line."""
-        self._queue.put(lambda: self._teller.tell_all_of(terminal))
+        self._soon(lambda: self._teller.tell_all_of(terminal))
 
     def bundle_published(self) -> None:
         """See Line."""
-        self._queue.put(self._teller.tell_bundle)
+        self._soon(self._teller.tell_bundle)
 
     def members_changed(self) -> None:
         """See Line."""
-        self._queue.put(self._want_feed)
+        self._soon(self._want_feed)
 
     def command(self, terminal: str, data: bytes) -> None:
         """See Line."""
-        self._queue.put(lambda: self._teller.tell_command(terminal, data))
+        self._soon(lambda: self._teller.tell_command(terminal, data))
+
+    def _soon(self, job: _Job) -> None:
+        """Leave ``job`` to the thread, and never wait: who tells it serves a person or the line.
+
+        Where there is no room for it the thread says everything again, which takes the place of
+        all but a command: that one stays unanswered, as on a line that is down.
+        """
+        try:
+            self._queue.put_nowait(job)
+        except queue.Full:
+            self._must_say_all.set()
 
     # -- the thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._turned_s = self._clocks.mono_s()
             waiting = self._take()
             if not self._survived(waiting):
                 for each in waiting:
@@ -176,6 +193,10 @@ class Station:
     def _work(self, waiting: Sequence[Arrival | _Job]) -> None:
         batches: list[_Heard] = []
         said: list[_Heard] = []
+        if self._must_say_all.is_set():
+            self._must_say_all.clear()
+            self._until_stored(self._teller.tell_everybody)
+            self._want_feed()
         for each in waiting:
             if callable(each):
                 self._until_stored(each)
@@ -271,6 +292,7 @@ class Station:
     def _until_stored(self, work: _Job) -> None:
         """Do ``work``, again and again while the database is away."""
         while True:
+            self._turned_s = self._clocks.mono_s()
             try:
                 work()
             except StorageDown as error:

@@ -32,6 +32,14 @@ BUSY_MS = 10_000
 # changes often is copied once for many commits, and a start after a crash reads it in a moment.
 CHECKPOINT_PAGES = 16_000
 CACHE_KIB = 65_536
+# A PostgreSQL that is there takes a connection in less, in s; libpq knows no shorter one than 2.
+CONNECT_S = 5
+# No statement of a served cloud takes longer on a healthy server, in ms.
+STATEMENT_MS = 30_000
+# A server's machine that vanished is given up after so long, in ms: what is sent and not
+# acknowledged, and what is waited for while the line is silent.
+VANISHED_MS = 20_000
+_PROBE_EVERY_S, _PROBES = 5, 2
 # Any number that no other program takes for its advisory locks.
 WRITER_LOCK = 0x7461706C
 # Connections: one for each of the 40 threads that may serve a request, and some of our own.
@@ -62,10 +70,11 @@ class Database:
         self.kind = engine.dialect.name
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self, *, patient: bool = False) -> Iterator[Connection]:
         """One consistent view; nothing that is written in it stays.
 
-        StorageDown when the database does not answer.
+        StorageDown when the database does not answer in time. ``patient``: a statement takes as
+        long as it takes; for verify and migrations.
         """
         with _named_failures(), self.engine.connect() as connection:
             if self.kind == "sqlite":
@@ -74,10 +83,11 @@ class Database:
                 connection.exec_driver_sql(
                     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
                 )
+                self._wait(connection, patient=patient)
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, patient: bool = False) -> Iterator[Connection]:
         """The one writer: commits at the end, takes everything back on an exception.
 
         Writers follow one another, so what was read here is true until the commit, and versions
@@ -87,9 +97,16 @@ class Database:
             if self.kind == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
+                self._wait(connection, patient=patient)
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (WRITER_LOCK,))
             yield connection
             connection.commit()
+
+    @staticmethod
+    def _wait(connection: Connection, *, patient: bool) -> None:
+        if patient:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
 
     def close(self) -> None:
         """Close every connection."""
@@ -112,8 +129,25 @@ def open_database(url: str, folder: Path | None = None) -> Database:
         event.listen(engine, "connect", _prepare_sqlite)
         return Database(engine)
     if parsed.drivername == "postgresql+psycopg":
-        return Database(create_engine(parsed, pool_pre_ping=True, **_OPTIONS))
+        limits = _limits()
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args=limits, **_OPTIONS)
+        return Database(engine)
     raise BadConfig("database must be sqlite:///file or postgresql+psycopg://user@host/name")
+
+
+def _limits() -> dict[str, Any]:
+    """How long PostgreSQL is waited for: libpq's parameters of a connection, and the session's.
+
+    Whoever waits longer holds a thread, and while the writer waits nobody is acknowledged.
+    """
+    return {
+        "connect_timeout": CONNECT_S,
+        "tcp_user_timeout": VANISHED_MS,
+        "keepalives_idle": VANISHED_MS // 1000 - _PROBE_EVERY_S * _PROBES,
+        "keepalives_interval": _PROBE_EVERY_S,
+        "keepalives_count": _PROBES,
+        "options": f"-c statement_timeout={STATEMENT_MS} -c lock_timeout={BUSY_MS}",
+    }
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

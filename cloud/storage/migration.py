@@ -18,7 +18,7 @@ _FOLDER = Path(__file__).parent / "migrations"
 
 def migrate(database: Database) -> None:
     """Apply what is missing, all or nothing."""
-    with database.write() as connection:
+    with database.write(patient=True) as connection:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -12,11 +13,12 @@ from sqlalchemy import event, update
 
 from cloud.fleet import store as fleet
 from cloud.gateway.counts import Counts
-from cloud.gateway.station import SAID_BYTES_MAX, Station
+from cloud.gateway.station import QUEUE_MAX, SAID_BYTES_MAX, STALLED_S, Station
 from cloud.gateway.tell import Teller
 from cloud.ledger.transaction import Ledger
 from cloud.storage.schema import terminals
 from protocol.codec import encode
+from protocol.shadow import Reported
 from protocol.status import Status
 from protocol.topics import Up, address, up_topic
 from tests.cloud.gateway.test_tell import Line
@@ -75,14 +77,18 @@ def station(town: Town, registry: CollectorRegistry, line: Line) -> Iterator[Sta
     made.stop()
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def deliver(station: Station, *messages: Message) -> None:
     for message in messages:
         station.on_message(message)
     station.start()
-    end = time.monotonic() + DEADLINE_S
-    while not all(message.acknowledged for message in messages):
-        assert time.monotonic() < end, "everything is acknowledged"
-        time.sleep(0.01)
+    wait_until(lambda: all(message.acknowledged for message in messages))
 
 
 def test_a_batch_is_committed_then_told_then_acknowledged(
@@ -146,3 +152,97 @@ def test_what_is_too_large_to_be_said_is_refused_unread(
     town.add_till("t-0001")
     deliver(station, said("t-0001", Up.REPORTED, b"\x00" * (SAID_BYTES_MAX + 1)))
     assert registry.get_sample_value("tapledger_refused_total", {"reason": "too_large"}) == 1
+
+
+class Held(Line):
+    """A line that takes nothing back from whoever speaks until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spoken_to, self.let_go = threading.Event(), threading.Event()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> bool:
+        self.spoken_to.set()
+        return self.let_go.wait(DEADLINE_S) and super().publish(topic, payload, retain=retain)
+
+
+class SetClocks(Clocks):
+    """A monotonic clock that a test sets."""
+
+    now_s = 0.0
+
+    def mono_s(self) -> float:  # type: ignore[override]
+        return self.now_s
+
+
+def test_a_thread_that_hangs_is_no_longer_alive(town: Town, registry: CollectorRegistry) -> None:
+    town.add_till("t-0001")
+    line, clocks = Held(), SetClocks()
+    ledger = Ledger(town.database, CURRENCY, Clocks.wall_ms)
+    teller = Teller(town.database, line, LEDGER_KEY, TENANT, Clocks.wall_ms)
+    station = Station(town.database, ledger, teller, Counts(registry), clocks, TENANT)
+    assert not station.is_alive
+    station.start()
+    station.bundle_published()
+    assert line.spoken_to.wait(DEADLINE_S)
+    assert station.is_alive
+    clocks.now_s = STALLED_S
+    assert not station.is_alive
+    line.let_go.set()
+    wait_until(lambda: station.is_alive)
+    station.stop()
+    assert not station.is_alive
+
+
+def fill(station: Station) -> list[Message]:
+    """As many messages as there is room for, of nobody that we know."""
+    messages = [Message("elsewhere", b"") for _ in range(QUEUE_MAX)]
+    for message in messages:
+        station.on_message(message)
+    return messages
+
+
+def test_nobody_waits_for_a_full_station_and_everything_is_said_later(
+    town: Town, station: Station, line: Line
+) -> None:
+    town.add_till("t-0001")
+    messages = fill(station)
+
+    def tell() -> None:
+        station.on_line_up()
+        station.terminal_changed("t-0001")
+        station.bundle_published()
+        station.members_changed()
+        station.command("t-0001", b"")
+
+    told = threading.Thread(target=tell, daemon=True)
+    told.start()
+    told.join(DEADLINE_S)
+    assert not told.is_alive()
+    station.start()
+    wait_until(lambda: all(message.acknowledged for message in messages))
+    assert [leaf for leaf, _, _ in line.said] == ["ack", "desired", "bundle"]  # once
+
+
+def test_members_that_changed_while_a_station_was_full_are_told(
+    town: Town, registry: CollectorRegistry
+) -> None:
+    line = Held()
+    line.let_go.set()
+    ledger = Ledger(town.database, CURRENCY, Clocks.wall_ms)
+    teller = Teller(town.database, line, LEDGER_KEY, TENANT, Clocks.wall_ms)
+    station = Station(town.database, ledger, teller, Counts(registry), Clocks(), TENANT)
+    town.add_members("ann")
+    town.add_till("t-0001")
+    deliver(station, said("t-0001", Up.REPORTED, encode(Reported())))
+    wait_until(lambda: bool(line.lists()))
+    line.let_go.clear()
+    line.spoken_to.clear()
+    station.bundle_published()
+    assert line.spoken_to.wait(DEADLINE_S)
+    fill(station)
+    town.add_members("bob")
+    station.members_changed()
+    line.let_go.set()
+    wait_until(lambda: [one.member for one in line.lists()[-1].members] == ["bob"])
+    station.stop()
