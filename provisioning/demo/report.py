@@ -24,6 +24,14 @@ _MEANING = {
     "takings_differ": "accounts that do not add up to what the tills took",
     "taps_unexplained": "taps without a record, or records without a tap",
 }
+_STAGE_MEANING = {
+    "identify": "card present → card proved",
+    "decide": "priced and decided",
+    "record": "chained, signed, on disk",
+    "show": "answer on the screen",
+    "tap": "card present → approved",
+    "customer": "card put down → answer at the till",
+}
 
 
 class Measured(NamedTuple):
@@ -51,9 +59,10 @@ def table(verdict: Verdict, measured: Measured) -> Table:
     shown.add_column("", justify="right")
     shown.add_column("")
     shown.add_row("taps", str(verdict.taps), "at three counters")
-    shown.add_row("records", str(verdict.records), "in the terminals' journals")
+    shown.add_row("records", str(verdict.records), "in the journals: taps, and what terminals note")
     shown.add_row("posted", str(verdict.posted), "in the ledger")
-    shown.add_row("overdrawn", str(verdict.overdrawn), "members who spent more than they had")
+    overdrawn = "members who spent offline, within the limits, more than they had"
+    shown.add_row("overdrawn", str(verdict.overdrawn), overdrawn)
     shown.add_section()
     for key, meaning in _MEANING.items():
         count = getattr(verdict, key)
@@ -62,7 +71,8 @@ def table(verdict: Verdict, measured: Measured) -> Table:
     shown.add_section()
     for stage in _ordered(measured.stages_ms):
         p50, p99 = measured.stages_ms[stage]
-        shown.add_row(f"{stage} ms", f"{p50:.1f} / {p99:.1f}", "p50 / p99")
+        meaning = f"p50 / p99, {_STAGE_MEANING.get(stage, stage)}"
+        shown.add_row(f"{stage} ms", f"{p50:.1f} / {p99:.1f}", meaning)
     shown.add_row("line s", f"{measured.reconnect_s:.2f}", "from the line mended to connected")
     shown.add_row("drain s", f"{measured.drain_s:.2f}", "from the line mended to all receipted")
     return shown

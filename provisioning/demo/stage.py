@@ -44,7 +44,8 @@ def town_on(stage: Stage) -> Iterator[Town]:
     Its folder stays if it was named, if it shall be kept, or if the block fails.
     """
     folder = _folder(stage.folder)
-    stage.console.print(f"State, keys and logs are in {folder}")
+    ends = " until the end (--keep keeps them)" if stage.folder is None and not stage.keep else ""
+    stage.console.print(f"State, keys and logs are in {folder}{ends}")
     town = Town(folder, stage.broker)
     try:
         with stage.console.status("the broker starts") as status:
@@ -93,7 +94,12 @@ def _folder(wanted: Path | None) -> Path:
 @contextmanager
 def _progress(console: Console, taps: int) -> Iterator[Callable[[], None]]:
     """A bar that counts taps; only where somebody watches."""
-    columns = (TextColumn("taps"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
@@ -103,5 +109,7 @@ def _progress(console: Console, taps: int) -> Iterator[Callable[[], None]]:
         def served() -> None:
             with lock:
                 bar.advance(task)
+                if bar.tasks[task].finished:
+                    bar.update(task, description="taps; the journals drain")
 
         yield served
