@@ -28,6 +28,9 @@ JOURNAL_REFUSED = "journal_refused"
 QUEUE_EVERY_MS = 250
 # An operator asks for another rhythm with Desired.status_every_s.
 STATUS_EVERY_MIN_S = 1
+CERTIFICATE_ENDS = "certificate_ends"
+# The last third of a certificate's 90 days: from here on it can be renewed.
+CERTIFICATE_LEFT_MS = 30 * 86_400_000
 
 
 class Identity(NamedTuple):
@@ -58,6 +61,7 @@ class Sources:
     link: Link
     clock: Clock
     reader: Callable[[], str]  # health of the card reader
+    certificate_ends_ms: Callable[[], int]  # of the file that the next line takes; 0 when unknown
 
 
 def last_words(session: str) -> bytes:
@@ -72,6 +76,7 @@ class Board:
         self._me = me
         self._sources = sources
         self._session = ""
+        self._certificate_ends_ms = 0
         self._key: _Key | None = None
         self._queue_ms = 0
         self._status_ms = 0
@@ -82,6 +87,7 @@ class Board:
     def line_up(self, session: str) -> None:
         """A line stands: the next refresh says who is there."""
         self._session, self._told = session, None
+        self._certificate_ends_ms = self._sources.certificate_ends_ms()
 
     def line_down(self) -> None:
         """No line stands."""
@@ -118,7 +124,7 @@ class Board:
         key, now_ms = self._key_of(tap), self._sources.clock.mono_ms()
         relay = self._sources.relay
         alarm = relay.state.alarm or relay.left_alarm
-        note = alarm or self._sources.inbox.last_refused or key.closed
+        note = alarm or self._sources.inbox.last_refused or key.closed or self._certificate_note()
         told = self._told
         known = told and (told.reader, told.bundle_version, told.locked, told.note)
         is_news = known != (_lasting(key.reader), key.bundle, self._sources.commands.locked, note)
@@ -129,6 +135,12 @@ class Board:
             self._told = status
             every_s = max(STATUS_EVERY_MIN_S, self._sources.inbox.desired.status_every_s)
             self._status_ms = now_ms + every_s * 1000
+
+    def _certificate_note(self) -> str:
+        left_ms = self._certificate_ends_ms - self._sources.clock.wall_ms()
+        return (
+            CERTIFICATE_ENDS if self._certificate_ends_ms and left_ms < CERTIFICATE_LEFT_MS else ""
+        )
 
     def _key_of(self, tap: State) -> _Key:
         in_force = self._sources.books.in_force()
@@ -196,6 +208,7 @@ class Board:
             reader=_lasting(key.reader),
             locked=sources.commands.locked,
             note=note,
+            certificate_ends_ms=self._certificate_ends_ms,
         )
 
 

@@ -20,6 +20,15 @@ class BadConfig(EdgeError):
     todo = "Correct the named key, then run 'tapledger-edge check-config'."
 
 
+class InUse(EdgeError):
+    """What the terminal needs is held by another program, perhaps its own predecessor."""
+
+    code = "in_use"
+    what = "Another program has what the terminal needs"
+    kept = "The agent did not start; the journal was not touched."
+    todo = "End the other program; under systemd the agent tries again by itself."
+
+
 class BadOrder(EdgeError):
     """An order that contradicts itself."""
 
@@ -80,7 +89,10 @@ class JournalBroken(EdgeError):
     code = "journal_broken"
     what = "The journal does not verify"
     kept = "The file was left as it is."
-    todo = "Keep the file for an operator, and open a new epoch for this terminal."
+    todo = (
+        "Move the file aside for an operator, run 'tapledger-provision terminal epoch' on the"
+        " terminal's folder, and start the agent again."
+    )
 
 
 class JournalForeign(EdgeError):

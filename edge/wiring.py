@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -10,10 +11,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING
+
+from cryptography import x509
 
 import drivers.readers
 from drivers.card import NONCE_BYTES, CardIdentity, CardTrust
@@ -28,7 +32,7 @@ from edge.cache import Cache
 from edge.clock import Clock
 from edge.commands import Commands
 from edge.config import Settings
-from edge.errors import BadConfig
+from edge.errors import BadConfig, InUse
 from edge.health import Notifier
 from edge.inbox import Inbox, Trust
 from edge.journal import Journal
@@ -72,9 +76,9 @@ def _reader_kind(settings: Settings) -> ReaderKind:
     return kind
 
 
-def _link(settings: Settings) -> MqttLink:
+def _link_settings(settings: Settings) -> LinkSettings:
     mqtt = settings.config.mqtt
-    files = LinkSettings(
+    return LinkSettings(
         at=settings.at,
         host=mqtt.host,
         port=mqtt.port,
@@ -82,13 +86,25 @@ def _link(settings: Settings) -> MqttLink:
         certificate=settings.path("mqtt.certificate", mqtt.certificate),
         key=settings.path("mqtt.key", mqtt.key),
     )
+
+
+def _certificate_ends_ms(file: Path) -> int:
+    """Until when the broker believes who we are; 0 when the file cannot be read."""
+    try:
+        certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    except (OSError, ValueError):
+        return 0
+    return int(certificate.not_valid_after_utc.timestamp() * 1000)
+
+
+def _link(settings: Settings) -> MqttLink:
     world = World(
         uniform=SystemRandom().random,
         mono_s=time.monotonic,
         session=lambda: secrets.token_hex(_SESSION_BYTES),
         will=last_words,
     )
-    return MqttLink(files, world)
+    return MqttLink(_link_settings(settings), world)
 
 
 class ReaderEvents:
@@ -150,6 +166,7 @@ class Terminal:
             link=self._link,
             clock=clock,
             reader=events.health,
+            certificate_ends_ms=partial(_certificate_ends_ms, _link_settings(settings).certificate),
         )
         self._notifier = Notifier(environment)
         self.agent = Agent(
@@ -200,7 +217,8 @@ class Terminal:
         try:
             listener = socket.create_server((_HTTP_HOST, http.port))
         except OSError as error:
-            raise BadConfig(f"{self._settings.file}: http.port {http.port}: {error}") from error
+            failure = InUse if error.errno == errno.EADDRINUSE else BadConfig
+            raise failure(f"{self._settings.file}: http.port {http.port}: {error}") from error
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -232,12 +250,16 @@ def check(settings: Settings) -> None:
 def only_agent(settings: Settings) -> Iterator[None]:
     """Hold the terminal's folder: two agents on one journal would be a fork."""
     path = settings.data(_LOCK)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("w") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = path.open("w")
+    except OSError as error:
+        raise BadConfig(f"{settings.file}: data_dir: {error}") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise BadConfig(f"{settings.file}: data_dir: another agent uses it") from error
+            raise InUse(f"{settings.file}: data_dir: another agent uses it") from error
         yield
 
 

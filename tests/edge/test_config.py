@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge import config, keys, wiring
 from edge.__main__ import EXIT_CONFIGURATION, main
-from edge.errors import BadConfig
+from edge.errors import BadConfig, InUse
 from protocol.topics import address
 from provisioning.authority import private_pem
 from tests.edge.world import CLOUD_KEY, RULES_KEY, TERMINAL_KEY, granted
@@ -146,11 +146,20 @@ def test_a_secret_is_never_in_the_message(file: Path) -> None:
     assert "5ec2e7" not in str(caught.value)
 
 
+def test_a_data_folder_that_cannot_be_is_named(file: Path) -> None:
+    file.write_text(f'data_dir = "{file.name}/data"\n{GOOD}')
+    with (
+        pytest.raises(BadConfig, match="data_dir: "),
+        wiring.only_agent(config.load(file)),
+    ):
+        pass
+
+
 def test_two_agents_do_not_share_a_folder(file: Path) -> None:
     settings = config.load(file)
     with (
         wiring.only_agent(settings),
-        pytest.raises(BadConfig, match="another agent"),
+        pytest.raises(InUse, match="another agent"),
         wiring.only_agent(settings),
     ):
         pass

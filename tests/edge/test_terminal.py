@@ -7,9 +7,11 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from edge.books import Situation
 from edge.inspection import verify
@@ -34,7 +36,7 @@ from tests.edge.world import (
     tap,
     wait_until,
 )
-from tests.services.broker import Broker, running_broker
+from tests.services.broker import Broker, Client, running_broker
 
 pytestmark = pytest.mark.broker_nats
 
@@ -192,8 +194,33 @@ def test_a_second_agent_on_the_same_folder_does_not_start(
     child = type(terminal.child)("second", second, terminal.folder / "second.log")
     del broker
     child.start()
-    assert child.wait(SOON_S) == 78
+    assert child.wait(SOON_S) == 1, "not a mistake of the configuration: systemd tries again"
     assert "another agent uses it" in (terminal.folder / "second.log").read_text()
+
+
+def test_a_renewed_certificate_is_taken_with_the_next_line(
+    terminal: TerminalProcess, ledger: SmallLedger, broker: Broker
+) -> None:
+    """The new one is 61 days old here, so that the end of its life is seen as well."""
+    serve(terminal, ledger)
+    file = broker.identities[AT].certificate
+    first = x509.load_pem_x509_certificate(file.read_bytes())
+
+    def said(note: str, certificate: x509.Certificate) -> bool:
+        ends_ms = int(certificate.not_valid_after_utc.timestamp() * 1000)
+        seen = (each for each in ledger.said if isinstance(each, Status))
+        return any((each.note, each.certificate_ends_ms) == (note, ends_ms) for each in seen)
+
+    wait_until(lambda: said("", first), "the status")
+    old = datetime.now(UTC) - timedelta(days=61)
+    renewed = broker.authority.renew(first, old)
+    file.write_bytes(renewed)
+    # Another client of its name ends its line; then that one goes, and it comes back.
+    double = Client(broker.port, broker.identities[AT], AT.terminal, broker.authority.ca)
+    assert double.connected.wait(SOON_S)
+    double.close()
+    second = x509.load_pem_x509_certificate(renewed)
+    wait_until(lambda: said("certificate_ends", second), "the status over the new line")
 
 
 def _session(ledger: SmallLedger) -> str:

@@ -218,7 +218,9 @@ class Assembly:
     board: Board
 
 
-def assemble(books: Books, clock: Clock, link: Link | None = None) -> Assembly:
+def assemble(
+    books: Books, clock: Clock, link: Link | None = None, certificate_ends_ms: int = 0
+) -> Assembly:
     """Put an agent together over ``books``; without a link its line is down."""
     line = link or down_link()
     relay = Relay(books, clock, line, Standing.ACTIVE)
@@ -233,6 +235,7 @@ def assemble(books: Books, clock: Clock, link: Link | None = None) -> Assembly:
         link=line,
         clock=clock,
         reader=lambda: "ready",
+        certificate_ends_ms=lambda: certificate_ends_ms,
     )
     board = Board(Name(AT.terminal, "test"), sources)
     parts = Parts(
