@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import run
@@ -17,17 +18,32 @@ COMMAND_S = 120.0
 _BOOT = Path(__file__).with_name("boot.sh")
 _PATH = "/opt/tapledger/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = ["env", "-i", f"PATH={_PATH}", "LANG=C.UTF-8"]
+_NAMESPACES = ["--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child"]
 # A cgroup of its own first: the machine must not take the root of ours for its own.
 _OUTSIDE = """
 mount --make-rprivate / && mount -t cgroup2 cgroup2 "$1" && mkdir "$1/$2" || exit
 echo $$ >"$1/$2/cgroup.procs" && umount "$1" || exit
 shift 2
-exec unshare --mount --pid --net --uts --ipc --cgroup --fork --kill-child sh "$@"
+exec unshare "$@"
 """
 _CLEAN = """
 mount --make-rprivate / && mount -t cgroup2 cgroup2 "$1" || exit
 find "$1/$2" -depth -type d -exec rmdir {} + 2>/dev/null
 """
+
+
+@cache
+def obstacle() -> str | None:
+    """Say why no machine can be booted here; None when one can."""
+    if os.geteuid() != 0:
+        return "not root"
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    if not any(line.split()[4] == "/" for line in mounts):
+        return "inside a chroot, whose root cannot be changed"
+    tried = subprocess.run(
+        ["unshare", *_NAMESPACES, "true"], capture_output=True, text=True, check=False
+    )
+    return tried.stderr.strip() or None
 
 
 class Machine:
@@ -56,7 +72,7 @@ def booted(folder: Path) -> Iterator[Machine]:
     """Boot a machine, and end all of it; ``folder`` is empty again afterwards."""
     mount, name = folder / "mount", f"tapledger-{os.getpid()}"
     mount.mkdir()
-    inside = [str(_BOOT), str(mount), str(run.ROOT), sys.base_prefix]
+    inside = [*_NAMESPACES, "sh", str(_BOOT), str(mount), str(run.ROOT), sys.base_prefix]
     with (folder / "boot.log").open("w") as log:
         outer = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", _OUTSIDE, "sh", str(mount), name, *inside],
