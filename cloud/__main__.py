@@ -15,7 +15,7 @@ from cloud import config
 from cloud.http.identity import Role
 from protocol.errors import ProductError
 
-CONFIGURATION = Path("/etc/tapledger/cloud.toml")
+CONFIGURATION = Path("/etc/tapledger-cloud/cloud.toml")
 # sysexits(3): what systemd's RestartPreventExitStatus may name.
 EXIT_CONFIGURATION = 78
 
