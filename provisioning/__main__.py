@@ -33,7 +33,7 @@ def main() -> None:
     """Run the command; a person sees a product error as one line, with its code."""
     signal.signal(signal.SIGTERM, _interrupt)  # whoever ends us, our children end too
     try:
-        app()
+        app(prog_name="tapledger-provision")
     except ProductError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

@@ -126,4 +126,5 @@ class CloudApi:
         except ValueError:
             refusal = {}
         reason = str(refusal.get("code", "no_code"))
-        raise CloudRefused(answer.status_code, reason, str(refusal.get("detail", "")))
+        words = (str(refusal.get(part, "")).rstrip(".") for part in ("what", "detail", "todo"))
+        raise CloudRefused(answer.status_code, reason, "; ".join(filter(None, words)))

@@ -97,11 +97,11 @@ class CloudRefused(ProvisioningError):
 
     code = "cloud_refused"
     what = "The cloud refused"
-    kept = "Nothing was changed there."
-    todo = "Follow what the cloud says."
+    kept = "Nothing was changed there; keys made here are kept, and used by the next attempt."
+    todo = "Do what the cloud says, then run the same command again."
 
-    def __init__(self, status: int, reason: str, detail: str = "") -> None:
-        super().__init__(f"{status} {reason} {detail}".strip())
+    def __init__(self, status: int, reason: str, said: str = "") -> None:
+        super().__init__(f"{status} {reason}: {said}" if said else f"{status} {reason}")
         self.status, self.reason = status, reason
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from protocol.errors import Malformed
 from protocol.identifiers import check_level
 from provisioning import authority as authorities
 from provisioning.authority import Authority
@@ -16,17 +17,27 @@ from provisioning.commands.options import AuthorityFolder, BrokerPlace, host_and
 app = typer.Typer(no_args_is_help=True, help="Keys of a tenant: make them once.")
 
 
+def _is_level(text: str) -> str:
+    try:
+        return check_level(text)
+    except Malformed as error:
+        raise typer.BadParameter(error.detail) from error
+
+
 @app.command("init")
 def init(
     folder: Annotated[Path, typer.Argument(help="New folder for the keys.")],
-    tenant: Annotated[str, typer.Option(help="Id of the tenant: a-z, 0-9, hyphen.")],
+    tenant: Annotated[
+        str, typer.Option(help="Id of the tenant: a-z, 0-9, hyphen.", callback=_is_level)
+    ],
 ) -> None:
     """Make a tenant's keys: certificates, card issuer, card admin master, references.
 
     Keep a copy of the folder in a safe: without it no terminal and no card can be added.
     """
-    made = authorities.init(folder, check_level(tenant), now())
-    print(f"The authority of {made.tenant} is in {made.folder}.")
+    made = authorities.init(folder, tenant, now())
+    print(f"The authority of {made.tenant} is in {made.folder}: keep a copy of it in a safe.")
+    print("Next: tapledger-provision broker configure, then authority cloud (docs/install.md).")
 
 
 @app.command("cloud")

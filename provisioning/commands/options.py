@@ -17,10 +17,19 @@ READERS = discover(drivers.readers, "READER", ReaderKind)
 
 Chosen = TypeVar("Chosen")
 
+
+def _is_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"'{text}' does not begin with https:// or http://")
+    return text
+
+
 AuthorityFolder = Annotated[
     Path, typer.Option("--authority", help="Folder of the authority (authority init).")
 ]
-CloudUrl = Annotated[str, typer.Option("--cloud", help="The cloud, like https://cloud.example.")]
+CloudUrl = Annotated[
+    str, typer.Option("--cloud", help="The cloud, like https://cloud.example.", callback=_is_url)
+]
 TokenFile = Annotated[
     Path, typer.Option("--token-file", help="File with an API token of role provisioner.")
 ]
