@@ -53,6 +53,16 @@ def migrate(context: typer.Context) -> None:
     print("the database has this program's version")
 
 
+@app.command()
+def restored(context: typer.Context) -> None:
+    """Run once after the database was restored from a backup, before it is served again."""
+    from cloud import wiring
+
+    wiring.begin_feed(context.obj)
+    print("every terminal will take the whole list of members again, and keeps serving meanwhile;")
+    print("records that the backup does not have are sent again by their terminals")
+
+
 @token.command("create")
 def create_token(
     context: typer.Context,

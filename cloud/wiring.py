@@ -43,12 +43,15 @@ from cloud.ledger import pages as ledger_pages
 from cloud.ledger.transaction import Ledger
 from cloud.members import api as members_api
 from cloud.members import pages as members_pages
+from cloud.members import store as members_store
 from cloud.rules import api as rules_api
 from cloud.rules import pages as rules_pages
 from cloud.storage.engine import Database, open_database
 from cloud.storage.migration import check_version, migrate
 
 _TOKEN_ID_BYTES = 6
+# The largest number of a message (protocol.record.Count): two lives never draw the same.
+FEED_MAX = (1 << 53) - 1
 # New containers until the youngest are looked at, then how many looks until the older ones are:
 # some 5,000 records.
 COLLECT_AFTER = (50_000, 50, 100)
@@ -120,6 +123,28 @@ def end_token(settings: Settings, token_id: str) -> None:
         database.close()
 
 
+def begin_feed(settings: Settings) -> None:
+    """Make every terminal take the whole member list again: the database came from a backup."""
+    database = database_of(settings)
+    try:
+        with database.write() as connection:
+            check_version(connection)
+            members_store.begin_feed(connection, _new_feed())
+    finally:
+        database.close()
+
+
+def _ensure_feed(database: Database) -> None:
+    """A ledger draws its first feed when it is first served."""
+    with database.write() as connection:
+        if not members_store.feed(connection):
+            members_store.begin_feed(connection, _new_feed())
+
+
+def _new_feed() -> int:
+    return 1 + secrets.randbelow(FEED_MAX)
+
+
 @contextmanager
 def cloud_of(settings: Settings) -> Iterator[FastAPI]:
     """A running cloud: its application, with the line and the ledger's thread beside it."""
@@ -128,6 +153,7 @@ def cloud_of(settings: Settings) -> Iterator[FastAPI]:
     with database.read() as connection:
         check_version(connection)
         clocks = Clocks(RisingClock(Clocks.machine_ms, newest_time(connection)))
+    _ensure_feed(database)
     registry = CollectorRegistry()
     registry.register(FleetGauges(database, clocks.wall_ms))
     line = _line(settings)

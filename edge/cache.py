@@ -37,7 +37,8 @@ class ListState(NamedTuple):
     """Version of the member list, and the last of our own records that is in it.
 
     Pieces that wait for their last one lead from ``staged_base`` to ``staged_version``.
-    ``server_ms`` is the cloud's clock in the newest message.
+    ``server_ms`` is the cloud's clock in the newest message. A version says something only within
+    one ``feed``.
     """
 
     version: int = 0
@@ -45,6 +46,8 @@ class ListState(NamedTuple):
     staged_base: int | None = None
     staged_version: int | None = None
     server_ms: int = 0
+    feed: int = 0
+    staged_feed: int = 0
 
 
 class Cache:
@@ -95,19 +98,24 @@ class Cache:
         state = self.state
         if news.server_ms < state.server_ms:
             return True
-        follows = state.staged_version is not None and news.base == state.staged_version
-        if not follows and news.base > state.version:
+        staged = state.staged_version, state.staged_feed
+        follows = staged == (news.base, news.feed)
+        is_other = bool(news.base) and news.feed != state.feed
+        if not follows and (news.base > state.version or is_other):
             return False
         if not follows and news.base and news.list_version <= state.version:
             return True
         base = state.staged_base if follows else news.base
         fresh = state._replace(
-            staged_base=base, staged_version=news.list_version, server_ms=news.server_ms
+            staged_base=base,
+            staged_version=news.list_version,
+            server_ms=news.server_ms,
+            staged_feed=news.feed,
         )
         if news.complete:
-            fresh = ListState(
-                news.list_version, Place(news.epoch, news.upto_seq), server_ms=news.server_ms
-            )
+            covered = Place(news.epoch, news.upto_seq)
+            version, feed, server_ms = news.list_version, news.feed, news.server_ms
+            fresh = ListState(version, covered, server_ms=server_ms, feed=feed)
         self._run("BEGIN IMMEDIATE")
         try:
             self._run_all(() if follows else _FORGET_PIECES)
@@ -149,7 +157,7 @@ class Cache:
     def _write(self, state: ListState) -> None:
         self._run(
             "UPDATE list SET list_version = ?, epoch = ?, upto_seq = ?,"
-            " staged_base = ?, staged_version = ?, server_ms = ?",
+            " staged_base = ?, staged_version = ?, server_ms = ?, feed = ?, staged_feed = ?",
             (state.version, *state.covered, *state[2:]),
         )
 

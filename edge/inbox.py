@@ -79,6 +79,7 @@ class Inbox:
             armed_versions=self._books.armed()[:ARMED_MAX],
             list_version=self._books.cache.state.version,
             epoch=self._relay.state.epoch,
+            feed=self._books.cache.state.feed,
         )
         if self._link.publish(Up.REPORTED, encode(reported)) is not None:
             self.must_report = False

@@ -56,6 +56,8 @@ class MemberList(Struct, frozen=True, kw_only=True, array_like=True, forbid_unkn
     messages only the last is ``complete``; the others take effect together with it, because a
     list is right only as a whole. ``epoch`` is the one that the terminal reported. A message with
     a ``server_ms`` below that of one taken before is a repeat of the past and must be refused.
+    Versions belong to a ``feed``, which is drawn anew when a ledger is restored from a backup: of
+    another feed than its own a terminal takes nothing but a list from base 0.
     """
 
     version: int = 1
@@ -67,6 +69,7 @@ class MemberList(Struct, frozen=True, kw_only=True, array_like=True, forbid_unkn
     members: tuple[Snapshot, ...] = ()
     complete: bool = True
     server_ms: Count = 0
+    feed: Count = 0
 
 
 def issue(members: MemberList, key: SigningKey) -> bytes:

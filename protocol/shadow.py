@@ -25,7 +25,10 @@ class Desired(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown
 
 
 class Reported(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
-    """What the terminal has: revision, bundle in force, those that wait, member list, epoch."""
+    """What the terminal has: revision, bundle in force, those that wait, member list, epoch.
+
+    ``feed`` is that of the member list: another one than the cloud's counts as no list.
+    """
 
     version: int = 1
     revision: Count = 0
@@ -34,6 +37,7 @@ class Reported(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknow
     armed_versions: Annotated[tuple[Count, ...], Meta(max_length=ARMED_MAX)] = ()
     list_version: Count = 0
     epoch: Count = 0
+    feed: Count = 0
 
 
 def issue(desired: Desired, key: SigningKey) -> bytes:

@@ -33,6 +33,7 @@ class _Has(NamedTuple):
 
     list_version: int
     epoch: int  # 0 = the newest
+    feed: int
 
 
 class Teller:
@@ -96,7 +97,7 @@ class Teller:
     def heard(self, at: Address, reported: Reported) -> None:
         """Note what a terminal has, and say what it lacks: bundles, the mark of its epoch."""
         before = self._listed.get(at.terminal)
-        self._listed[at.terminal] = _Has(reported.list_version, reported.epoch)
+        self._listed[at.terminal] = _Has(reported.list_version, reported.epoch, reported.feed)
         have = {reported.bundle_version, *reported.armed_versions}
         now_ms = self._wall_ms()
         with self._database.read() as connection:
@@ -129,7 +130,7 @@ class Teller:
                 return True
             if not self._say(self._at(terminal), Down.MEMBERS, data):
                 return False
-            self._listed[name] = has._replace(list_version=news.list_version)
+            self._listed[name] = has._replace(list_version=news.list_version, feed=news.feed)
             complete = news.complete
         return True
 
@@ -137,9 +138,10 @@ class Teller:
         self, connection: Connection, terminal: Terminal, has: _Has
     ) -> tuple[MemberList, bytes]:
         """The next piece for a terminal, signed, with as many members as fit."""
-        limit = MEMBERS_MAX
+        feed, limit = members.feed(connection), MEMBERS_MAX
+        base = has.list_version if has.feed == feed else 0
         while True:
-            changes = members.changes(connection, has.list_version, limit)
+            changes = members.changes(connection, base, limit)
             news = MemberList(
                 terminal=terminal.terminal,
                 base=changes.base,
@@ -149,6 +151,7 @@ class Teller:
                 members=changes.members,
                 complete=changes.complete,
                 server_ms=self._wall_ms(),
+                feed=feed,
             )
             data = member_list.issue(news, self._key)
             if len(data) <= LIST_BYTES_MAX or len(changes.members) == 1:

@@ -117,6 +117,16 @@ def changes(connection: Connection, base: int, limit: int = MEMBERS_MAX) -> Chan
     return Changes(start, newest if complete else rows[-1][1], snapshots, complete)
 
 
+def feed(connection: Connection) -> int:
+    """In which feed the list versions count (protocol.member_list); 0 = none was drawn yet."""
+    return counters.current(connection, counters.FEED)
+
+
+def begin_feed(connection: Connection, drawn: int) -> None:
+    """From now on every terminal takes the whole list again; ``drawn`` is random, not 0."""
+    counters.put(connection, counters.FEED, drawn)
+
+
 def _touch(connection: Connection, member: str) -> None:
     version = counters.take(connection, counters.LIST_VERSION, 1)
     connection.execute(update(states).where(states.c.member == member).values(list_version=version))

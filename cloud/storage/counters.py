@@ -7,6 +7,8 @@ from sqlalchemy import Connection, insert, select, update
 from cloud.storage.schema import counters
 
 LIST_VERSION = "list_version"
+# No count: names the life of the ledger in which list versions mean something; 0 = not drawn yet.
+FEED = "feed"
 
 
 def current(connection: Connection, name: str) -> int:
@@ -18,9 +20,13 @@ def current(connection: Connection, name: str) -> int:
 def take(connection: Connection, name: str, count: int) -> int:
     """Take the next ``count`` numbers and return the first; needs a write transaction."""
     value = current(connection, name)
-    if value:
-        statement = update(counters).where(counters.c.name == name)
-        connection.execute(statement.values(value=value + count))
-    else:
-        connection.execute(insert(counters).values(name=name, value=count))
+    put(connection, name, value + count)
     return value + 1
+
+
+def put(connection: Connection, name: str, value: int) -> None:
+    """Set a number, above 0; needs a write transaction."""
+    if current(connection, name):
+        connection.execute(update(counters).where(counters.c.name == name).values(value=value))
+    else:
+        connection.execute(insert(counters).values(name=name, value=value))

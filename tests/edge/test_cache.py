@@ -116,3 +116,22 @@ def test_a_broken_file_is_an_empty_list(tmp_path: Path) -> None:
     (tmp_path / "cache.db").write_bytes(b"not a database, " * 100)
     with closing(Cache(tmp_path / "cache.db")) as opened:
         assert opened.state == ListState()
+
+
+def test_of_another_life_of_the_ledger_only_a_whole_list_is_taken(tmp_path: Path) -> None:
+    """Its versions may be anything: below ours, or just the ones that would continue ours."""
+    with closing(Cache(tmp_path / "cache.db")) as cache:
+        whole = structs.replace(members([snapshot(1, 100), snapshot(9)], version=150), feed=7)
+        assert cache.apply(whole)
+        change = members([snapshot(1, 1)], version=160, base=150)
+        assert not cache.apply(structs.replace(change, feed=8))
+        assert cache.apply(structs.replace(change, feed=7))
+        piece = structs.replace(members([snapshot(1, 2)], version=119), feed=8, complete=False)
+        assert cache.apply(piece)
+        assert not cache.apply(structs.replace(members([], version=120, base=119), feed=9))
+        assert (_principal(cache, 1), cache.state.feed) == (1, 7)
+    with closing(Cache(tmp_path / "cache.db")) as cache:
+        assert cache.apply(structs.replace(members([], version=120, base=119), feed=8))
+        assert (_principal(cache, 1), cache.members(), cache.state.feed) == (2, 1, 8)
+    with closing(Cache(tmp_path / "cache.db")) as cache:
+        assert cache.state == ListState(120, Place(1, 0), feed=8)

@@ -12,14 +12,15 @@ from edge.clock import AHEAD_MS
 from edge.sync_flow import LineUp, Phase
 from protocol import command, member_list, shadow, watermark
 from protocol.chain import Head
+from protocol.codec import decode
 from protocol.command import Command, CommandDone, Verb
 from protocol.member_list import MemberList
 from protocol.record import Kind
 from protocol.rules import bundle
 from protocol.rules.bundle import Bundle, Golden, Product, Rule
-from protocol.shadow import Desired
+from protocol.shadow import Desired, Reported
 from protocol.signing import SigningKey
-from protocol.topics import Down
+from protocol.topics import Down, Up
 from protocol.watermark import Standing, Watermark
 from tests.edge.world import (
     AT,
@@ -159,6 +160,29 @@ def test_a_list_continues_its_version_or_is_asked_for_again(terminal: Assembly) 
     assert hear(4, 3) == (4, False), "the same again"
     assert hear(5, 4) == (5, False)
     assert terminal.books.cache.members() == 3
+
+
+class Kept:
+    """A line that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Up, bytes]] = []
+
+    def publish(self, leaf: Up, payload: bytes) -> int:
+        self.said.append((leaf, payload))
+        return len(self.said)
+
+
+def test_the_life_of_the_ledger_is_said_with_the_version_of_its_list(
+    terminal: Assembly, time_: Time
+) -> None:
+    line = Kept()
+    inbox = assemble(terminal.books, time_.clock, line).inbox
+    news = structs.replace(members([snapshot()], version=5), feed=7)
+    inbox.receive(Down.MEMBERS, signed_members(news))
+    inbox.report()
+    (said,) = [decode(payload, Reported) for leaf, payload in line.said if leaf is Up.REPORTED]
+    assert (said.list_version, said.feed) == (5, 7)
 
 
 def test_a_list_of_another_epoch_covers_nothing_of_ours(terminal: Assembly) -> None:

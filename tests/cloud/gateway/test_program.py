@@ -11,10 +11,13 @@ from typing import NamedTuple
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typer.testing import CliRunner
 
 from cloud import config, keys, wiring
+from cloud.__main__ import app
 from cloud.config import Settings
 from cloud.ledger.transaction import Ledger
+from cloud.members import store as members
 from cloud.storage.engine import Database
 from cloud.storage.migration import migrate
 from protocol.codec import encode
@@ -100,6 +103,19 @@ def test_no_terminal_takes_the_session_of_the_cloud_over(
     post.wait_mark(2)
     thief.close()
     assert len(post.heard(Down.BUNDLE)) == before
+
+
+def test_a_ledger_keeps_its_feed_until_it_is_restored(program: Program) -> None:
+    def feed() -> int:
+        with wiring.cloud_of(program.settings), program.database.read() as connection:
+            return members.feed(connection)
+
+    first = feed()
+    assert 0 < first == feed()
+    restored = ["--config", str(program.settings.folder / "cloud.toml"), "restored"]
+    assert CliRunner().invoke(app, restored).exit_code == 0
+    second = feed()
+    assert 0 < second == feed() != first
 
 
 @pytest.fixture

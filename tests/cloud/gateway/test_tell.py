@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from cloud.gateway.tell import Teller
+from cloud.members import store as members
 from cloud.rules import store as rules
 from cloud.storage.schema import states
 from protocol import member_list, watermark
@@ -153,3 +154,33 @@ def test_a_list_of_large_accounts_comes_in_messages_that_every_broker_takes(
     numbers = [len(each.members) for each in lists]
     assert [n for n, size in zip(numbers, sizes, strict=True) if size > LIST_BYTES_MAX] == [1]
     assert LIST_BYTES_MAX * 2 < PACKET_BYTES_MAX
+
+
+def test_a_list_of_another_life_of_the_ledger_counts_as_none(
+    town: Town, line: Line, teller: Teller
+) -> None:
+    """Also when its version is one that this life will give out."""
+    town.add_members("ann", "bob")
+    town.add_till("t-0001")
+
+    def begin(feed: int) -> None:
+        with town.database.write() as connection:
+            members.begin_feed(connection, feed)
+
+    def told() -> list[tuple[int, int, list[str]]]:
+        line.said.clear()
+        assert teller.tell_members()
+        return [
+            (each.feed, each.base, [one.member for one in each.members]) for each in line.lists()
+        ]
+
+    begin(7)
+    teller.heard(AT, Reported(list_version=4, feed=7))
+    assert told() == []
+    begin(8)
+    assert told() == [(8, 0, ["ann", "bob"])]
+    assert told() == []
+    town.add_members("eve")
+    assert told() == [(8, 4, ["eve"])]
+    teller.heard(AT, Reported(list_version=6, feed=7))
+    assert told() == [(8, 0, ["ann", "bob", "eve"])]

@@ -51,8 +51,10 @@ def test_a_writer_that_never_ends_does_not_hold_the_others(
 ) -> None:
     monkeypatch.setattr(engine, "BUSY_MS", SHORT_MS)
     database = open_database(postgres.new_database())
+    began = time.monotonic()
     with database.write(), pytest.raises(StorageDown), database.write():
         pass
+    assert time.monotonic() - began < PATIENCE_S  # and not as long as a statement may take
     with database.write() as connection:
         assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "30s"
     database.close()
