@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from drivers.keys import AES_128_BYTES, diversify
 
 # Cards hold keys of so many sites (or groups of sites that share one) side by side: DESFire EV2
-# gives a file one set of access rights and seven additional ones.
-SITE_SLOTS = 8
+# gives a file eight sets of access rights, and the credit key needs one of them.
+SITE_SLOTS = 7
 SYSTEM_ID = b"tapledger"
 
 

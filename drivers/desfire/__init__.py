@@ -1,0 +1,1 @@
+"""MIFARE DESFire seen by a terminal and a personalisation station: commands, session, purse."""
