@@ -25,13 +25,17 @@ app.add_typer(token, name="token")
 
 
 @app.callback()
-def _settings(
+def _configured(
     context: typer.Context,
     file: Annotated[
         Path, typer.Option("--config", metavar="FILE", help="Where cloud.toml is.")
     ] = CONFIGURATION,
 ) -> None:
-    context.obj = config.load(file)
+    context.obj = file  # read by the command, so that --help needs none
+
+
+def _settings(context: typer.Context) -> config.Settings:
+    return config.load(context.obj)
 
 
 @app.command()
@@ -39,8 +43,9 @@ def init(context: typer.Context) -> None:
     """Make the cloud's keys and its database; print one administrator's token, once."""
     from cloud import wiring
 
+    first = wiring.initialise(_settings(context))
     print("keys and tables are made; this token is shown once and kept nowhere:")
-    print(wiring.initialise(context.obj))
+    print(first)
 
 
 @app.command()
@@ -49,7 +54,7 @@ def migrate(context: typer.Context) -> None:
     from cloud import wiring
     from cloud.storage import migration
 
-    migration.migrate(wiring.database_of(context.obj))
+    migration.migrate(wiring.database_of(_settings(context)))
     print("the database has this program's version")
 
 
@@ -58,7 +63,7 @@ def restored(context: typer.Context) -> None:
     """Run once after the database was restored from a backup, before it is served again."""
     from cloud import wiring
 
-    wiring.begin_feed(context.obj)
+    wiring.begin_feed(_settings(context))
     print("every terminal will take the whole list of members again, and keeps serving meanwhile;")
     print("records that the backup does not have are sent again by their terminals")
 
@@ -72,7 +77,7 @@ def create_token(
     """Make a token and print it; only its hash is kept."""
     from cloud import wiring
 
-    print(wiring.make_token(context.obj, role, label or role.value))
+    print(wiring.make_token(_settings(context), role, label or role.value))
 
 
 @token.command("list")
@@ -84,7 +89,7 @@ def list_tokens(context: typer.Context) -> None:
     from cloud import wiring
 
     table = Table("id", "role", "label", "made (UTC)", "ended (UTC)")
-    for held in wiring.held_tokens(context.obj):
+    for held in wiring.held_tokens(_settings(context)):
         times = (held.created_ms, held.revoked_ms)
         made, ended = (
             datetime.fromtimestamp(each / 1000, UTC).strftime("%Y-%m-%d %H:%M") if each else "–"
@@ -102,7 +107,7 @@ def revoke_token(
     """End a token at once, and whoever is logged in with it."""
     from cloud import wiring
 
-    wiring.end_token(context.obj, identity)
+    wiring.end_token(_settings(context), identity)
     print(f"{identity} and its sessions are ended")
 
 
@@ -116,7 +121,7 @@ def verify(context: typer.Context) -> None:
     from cloud.ledger.verify import verify_ledger
     from cloud.storage.migration import check_version
 
-    database, currency = wiring.database_of(context.obj), context.obj.config.currency
+    database, currency = wiring.database_of(_settings(context)), _settings(context).config.currency
     with (
         Progress(console=Console(stderr=True), transient=True) as bar,
         database.read(patient=True) as view,
@@ -139,8 +144,9 @@ def serve(context: typer.Context) -> None:
 
     from cloud import wiring
 
-    http = context.obj.config.http
-    with wiring.cloud_of(context.obj) as application:
+    settings = _settings(context)
+    http = settings.config.http
+    with wiring.cloud_of(settings) as application:
         uvicorn.run(
             application,
             host=http.host,
@@ -167,7 +173,7 @@ def main() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     try:
-        app()
+        app(prog_name="tapledger-cloud")
     except ProductError as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_CONFIGURATION if error.code == "bad_config" else 1)

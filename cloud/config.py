@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -70,9 +71,17 @@ def load(file: Path) -> Settings:
         config = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), CloudConfig)
         check_level(config.tenant)
     except OSError as error:
-        raise BadConfig(f"{file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise BadConfig(f"{file}: {error.strerror}; --config names another file") from error
+    except msgspec.ValidationError as error:
+        raise BadConfig(f"{file}: {_in_words(error)}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadConfig(f"{file}: {error}") from error
     except Malformed as error:
         raise BadConfig(f"{file}: tenant: {error.detail}") from error
     return Settings(config, file.absolute().parent)
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    """Turn "... - at `$.mqtt.port`" into "mqtt.port: ..."."""
+    match = re.fullmatch(r"(.*) - at `\$\.?(.*)`", str(error))
+    return f"{match[2]}: {match[1]}" if match else str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from cloud.config import Settings
 from cloud.console import login, overview
 from cloud.console.files import VersionedFiles
 from cloud.console.shell import STATIC_PATH, Shell
-from cloud.errors import StorageDown
+from cloud.errors import BadConfig, StorageDown
 from cloud.fleet import api as fleet_api
 from cloud.fleet import pages as fleet_pages
 from cloud.fleet.gauges import FleetGauges
@@ -208,7 +209,22 @@ def _line(settings: Settings) -> MqttLine:
         certificate=settings.path(mqtt.certificate),
         key=settings.path(mqtt.key),
     )
+    _check_files(where)
     return MqttLine(where, settings.config.tenant, random.random, Clocks.mono_s)
+
+
+def _check_files(where: MqttSettings) -> None:
+    """BadConfig for files with which no line will ever stand."""
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(where.ca)
+    except OSError as error:
+        raise BadConfig(f"mqtt.ca: {where.ca}: {error.strerror or error}") from error
+    try:
+        context.load_cert_chain(where.certificate, where.key)
+    except OSError as error:
+        files = f"mqtt.certificate, mqtt.key: {where.certificate}, {where.key}"
+        raise BadConfig(f"{files}: {error.strerror or error}") from error
 
 
 def _answers(database: Database) -> bool:

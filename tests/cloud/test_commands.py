@@ -50,3 +50,32 @@ def test_a_token_is_listed_and_ended(cloud: Path) -> None:
     assert again.returncode == 1
     assert again.stderr.startswith("unknown_token: ")
     assert "Traceback" not in again.stderr
+
+
+@pytest.mark.parametrize("words", [["init"], ["serve"], ["token", "create"], ["verify"]])
+def test_help_needs_no_configuration(tmp_path: Path, words: list[str]) -> None:
+    shown = typed(tmp_path / "none.toml", *words, "--help")
+    assert (shown.returncode, "Usage: tapledger-cloud" in shown.stdout) == (0, True)
+
+
+def test_a_second_init_promises_nothing(cloud: Path) -> None:
+    typed(cloud, "init")
+    again = typed(cloud, "init")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr.startswith("already_initialised: ")
+
+
+def test_a_configuration_that_cannot_work_is_named_before_anything_starts(cloud: Path) -> None:
+    typed(cloud, "init")
+    for file, broken, named in (
+        (cloud, TOML, "mqtt.ca: "),
+        (cloud, TOML.replace("port = 1", "port = 0"), "mqtt.port: "),
+        (cloud.with_name("none.toml"), None, "--config"),
+    ):
+        if broken is not None:
+            file.write_text(broken)
+        ended = typed(file, "serve")
+        assert ended.returncode == 78
+        assert ended.stderr.startswith("bad_config: ")
+        assert named in ended.stderr
+        assert "Traceback" not in ended.stderr

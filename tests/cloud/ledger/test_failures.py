@@ -1,4 +1,4 @@
-"""A machine that fails for a moment keeps no record apart; a database that may not write is down."""
+"""A moment's failure keeps no record apart; a database that may not write is down."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def test_a_database_that_may_only_be_read_is_down(postgres: Any) -> None:
     batch = till.batch(till.open(), till.top_up("ann", 7))
     name = database.engine.url.database
     with database.write() as connection:
-        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        read_only = "SET default_transaction_read_only = on"
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" {read_only}')
     database.engine.dispose()
     with pytest.raises(StorageDown):
         ledger.ingest([batch])
