@@ -30,7 +30,8 @@ PURSE_LIMIT = 2_000_000
 
 TID_BYTES = 16
 RECORD_BYTES = TID_BYTES + READER_ID_BYTES
-# A cyclic file keeps one less: so many debits elsewhere may lie between a torn one and its answer.
+# A cyclic file keeps one less. After a torn change so many may follow elsewhere, less one, before
+# the card cannot tell any more what became of it.
 RECORDS_KEPT = 5
 
 APPLICATION_SETTINGS = ApplicationSettings(
@@ -40,7 +41,7 @@ APPLICATION_SETTINGS = ApplicationSettings(
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Which debit it was (``tid``, 16 bytes) and who made it (16 bytes)."""
+    """Which change of the purse it was (``tid``, 16 bytes) and who made it (16 bytes)."""
 
     tid: bytes
     reader_id: bytes

@@ -1,6 +1,6 @@
-"""Our purse on a DESFire: open it, debit it, and find out what became of a debit that was torn.
+"""Our purse on a DESFire: open it, debit or credit it, and find out what became of a torn change.
 
-Pure steps: the debit's intent is on the terminal's disk before ``debit`` is begun, and the outcome
+Pure steps: the intent is on the terminal's disk before ``debit`` is begun, and the outcome
 after it is the terminal's to keep.
 """
 
@@ -13,7 +13,9 @@ from enum import Enum
 from drivers.desfire.frames import Steps
 from drivers.desfire.layout import (
     APPLICATION,
+    CREDIT_KEY,
     PURSE_FILE,
+    PURSE_LIMIT,
     RECORD_BYTES,
     RECORD_FILE,
     RECORDS_KEPT,
@@ -35,7 +37,7 @@ from drivers.desfire.session import (
 from drivers.desfire.settings import UID_BYTES
 from drivers.errors import CardBlank, CardForeign, CardRefused, CardUnknown
 from drivers.reader import Presented
-from drivers.site_keys import SiteKey
+from drivers.site_keys import CreditKey, SiteKey
 from protocol.transaction_mac import COUNTER_BYTES
 
 
@@ -70,8 +72,8 @@ class Purse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DebitIntent:
-    """A debit as it is written down before the card is told.
+class Intent:
+    """A debit or credit of ``amount`` as it is written down before the card is told.
 
     ``tid`` (16 bytes) is its own, ``reader_id`` (16) the terminal's; ``counter`` and ``balance``
     are what the purse said before.
@@ -85,8 +87,8 @@ class DebitIntent:
 
 
 @dataclass(frozen=True, slots=True)
-class Debited:
-    """The debit happened. The cloud checks ``proof`` over ``transaction_input``."""
+class Changed:
+    """The debit or credit happened. The cloud checks ``proof`` over ``transaction_input``."""
 
     proof: TransactionMac
     balance_after: int
@@ -94,11 +96,11 @@ class Debited:
 
 
 class Fate(Enum):
-    """What became of a debit."""
+    """What became of an intent."""
 
     MOVED = "moved"
     NOT_MOVED = "not_moved"
-    UNKNOWN = "unknown"  # too many debits since: the cloud knows from their counters
+    UNKNOWN = "unknown"  # too many others since: the cloud knows from their counters
 
 
 def open_purse(site: SiteKey | None, presented: Presented, nonce: bytes) -> Steps[Purse]:
@@ -144,29 +146,52 @@ def _not_ours(number: int) -> Steps[CardBlank | CardForeign]:
     return CardForeign("another key") if version else CardBlank("no key of this site")
 
 
-def debit(purse: Purse, intent: DebitIntent) -> Steps[Debited]:
+def debit(purse: Purse, intent: Intent) -> Steps[Changed]:
     """WriteRecord, Debit, CommitReaderID, CommitTransaction: 4 APDUs, nothing before the last.
 
     ValueError for an amount that the purse does not hold, or an intent from another state of it;
     CardRefused on an EV1 card. After any other error only ``fate`` tells what became of it.
     """
+    _check(purse, intent)
+    if intent.amount > purse.balance:
+        raise ValueError("the purse does not hold the amount")
+    change = purse.session.debit(PURSE_FILE, intent.amount)
+    return (yield from _transact(purse.session, change, intent, intent.balance - intent.amount))
+
+
+def credit(purse: Purse, key: CreditKey, intent: Intent, nonce: bytes) -> Steps[Changed]:
+    """As ``debit``, the other way, after AuthenticateEV2NonFirst with the key that may: 6 APDUs."""
+    _check(purse, intent)
+    if intent.balance + intent.amount > PURSE_LIMIT:
+        raise ValueError("the purse cannot hold the amount")
+    session = yield from authenticate(key.secret, CREDIT_KEY, nonce, purse.session)
+    change = session.credit(PURSE_FILE, intent.amount)
+    return (yield from _transact(session, change, intent, intent.balance + intent.amount))
+
+
+def _check(purse: Purse, intent: Intent) -> None:
     if purse.last is None:
-        raise CardRefused(0x9100, "an EV1 card proves no debit")
+        raise CardRefused(0x9100, "an EV1 card proves no transaction")
     if (intent.counter, intent.balance) != (purse.last.counter, purse.balance):
         raise ValueError("the intent is about another state of the purse")
-    if not 0 < intent.amount <= purse.balance:
-        raise ValueError("the amount must be positive and in the purse")
-    session = purse.session
+    if intent.amount <= 0:
+        raise ValueError("the amount must be positive")
+
+
+def _transact(
+    session: Session, change: Steps[None], intent: Intent, balance_after: int
+) -> Steps[Changed]:
+    """Record and ``change`` together: each has a record, so that counter and records agree."""
     yield from session.write_record(RECORD_FILE, Record(intent.tid, intent.reader_id).encode())
-    yield from session.debit(PURSE_FILE, intent.amount)
+    yield from change
     yield from session.commit_reader_id(intent.reader_id)
     proof = TransactionMac.parse((yield from session.commit_with_mac()))
     if proof.counter != intent.counter + 1:
         raise CardRefused(0x9100, f"the card counted to {proof.counter}")
-    return Debited(proof, purse.balance - intent.amount, session.transaction_input)
+    return Changed(proof, balance_after, session.transaction_input)
 
 
-def resolve(intent: DebitIntent, counter: int, records: Sequence[Record]) -> Fate:
+def resolve(intent: Intent, counter: int, records: Sequence[Record]) -> Fate:
     """Decide from the card's state; ``records`` are its newest ones, all that it still has."""
     if any(record.tid == intent.tid for record in records):
         return Fate.MOVED
@@ -175,8 +200,8 @@ def resolve(intent: DebitIntent, counter: int, records: Sequence[Record]) -> Fat
     return Fate.UNKNOWN
 
 
-def fate(purse: Purse, intent: DebitIntent) -> Steps[Fate]:
-    """Look what became of an earlier debit: no APDU when the card counted nothing since, else one.
+def fate(purse: Purse, intent: Intent) -> Steps[Fate]:
+    """Look what became of an earlier intent: no APDU when the card counted nothing since, else one.
 
     The caller has made sure that this is the card of the intent.
     """

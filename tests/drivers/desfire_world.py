@@ -14,12 +14,9 @@ from drivers.desfire.layout import (
     APPLICATION,
     CHANGE_KEY,
     CREDIT_KEY,
-    PURSE_FILE,
-    RECORD_FILE,
-    Record,
     key_input,
 )
-from drivers.desfire.purse import DebitIntent, Purse, open_purse
+from drivers.desfire.purse import Changed, Intent, Purse, credit, open_purse
 from drivers.desfire.session import Session, authenticate, select
 from drivers.exchange import Deadlines, hold
 from drivers.personalise_desfire import CardKeys, personalise
@@ -90,13 +87,11 @@ def loaded_desfire(number: int = 1) -> DesfireCard:
     return DesfireCard(deepcopy(_loaded(number)))
 
 
-def load(reader: DirectReader, amount: int) -> None:
+def load(reader: DirectReader, amount: int) -> Changed:
     """Put ``amount`` into the purse, as a counter with the credit key does."""
-    session = log_in(reader, CREDIT_KEY)
-    do(session.write_record(RECORD_FILE, Record(b"load".ljust(16), READER_ID).encode()), reader)
-    do(session.credit(PURSE_FILE, amount), reader)
-    do(session.commit_reader_id(READER_ID), reader)
-    do(session.commit_with_mac(), reader)
+    purse = opened(reader)
+    key = ESTATE.credit_key(key_input(purse.uid, CREDIT_KEY))
+    return do(credit(purse, key, intent_of(purse, 99, amount), os.urandom(16)), reader)
 
 
 def log_in(reader: DirectReader, number: int) -> Session:
@@ -121,10 +116,10 @@ def opened(reader: DirectReader) -> Purse:
     return do(open_purse(QUAY, reader.presented, os.urandom(16)), reader)
 
 
-def intent_of(purse: Purse, number: int = 1, amount: int = 700) -> DebitIntent:
+def intent_of(purse: Purse, number: int = 1, amount: int = 700) -> Intent:
     """The n-th debit, of this state of the purse."""
     assert purse.last is not None
-    return DebitIntent(
+    return Intent(
         tid=tid(number),
         reader_id=READER_ID,
         amount=amount,
