@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from drivers.apdu import CommandApdu, ResponseApdu
 from drivers.reader import Presented, Technology
 from drivers.site_keys import SiteKey
+from protocol.qr_credential import Shown
 from protocol.record import CardClass
 from protocol.signing import VerifyingKey
 
@@ -33,12 +34,21 @@ class CardIdentity:
     proof: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class CodeTrust:
+    """What codes need beside keys: the time in seconds since 1970, and what was shown before."""
+
+    now_s: int
+    shown: Shown
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardTrust:
     """All that a dialogue may know: public keys, the tenant's reference key (32 bytes), today.
 
     ``issuers`` by key id; ``day`` counts from 1970-01-01 UTC. ``site`` is for cards with secret
-    keys; a family that needs it raises CardForeign without. No key that could make a card.
+    keys; a family that needs it raises CardForeign without. Without ``codes`` no code is taken. No
+    key that could make a card.
     """
 
     reference_key: bytes
@@ -46,11 +56,12 @@ class CardTrust:
     tenant: str
     day: int
     site: SiteKey | None = None
+    codes: CodeTrust | None = None
 
 
 # Yields commands, is sent whole responses (chaining and 61xx done), returns who the card is.
 Dialogue = Generator[CommandApdu, ResponseApdu, CardIdentity]
-# The same with a card that takes no APDUs: frames of its technology.
+# The same with a card that takes no APDUs: frames of its technology, none for a code or number.
 FrameDialogue = Generator[bytes, bytes, CardIdentity]
 
 

@@ -110,6 +110,24 @@ class CardExpired(DriverError):
     todo = "Have the card renewed at the counter."
 
 
+class CodeStale(DriverError):
+    """A code on a phone that is not of this time."""
+
+    code = "code_stale"
+    what = "This code is not of this time"
+    kept = "Nothing was booked."
+    todo = "Show the code that the phone shows now, with its clock set by the network."
+
+
+class CodeUsed(DriverError):
+    """A code on a phone that was shown here before, or that may have been."""
+
+    code = "code_used"
+    what = "This code has been used"
+    kept = "Nothing more was booked."
+    todo = "Wait for the next code: half a minute at most."
+
+
 class CardRefused(DriverError):
     """A status word with which the card refused a command, or an answer that is no answer."""
 

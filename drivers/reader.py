@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -14,6 +14,7 @@ class Technology(StrEnum):
     APDU = "apdu"  # ISO/IEC 7816-4, over contacts or ISO/IEC 14443-4
     TYPE_2 = "type_2"  # frames of MIFARE Ultralight and NTAG (NFC Forum Type 2), without their CRC
     FELICA = "felica"  # frames of FeliCa (JIS X 6319-4), with their length byte
+    QR = "qr"  # nothing: it is a text that was shown
     NUMBER = "number"  # nothing: it has said its number
 
 
@@ -23,6 +24,7 @@ class Presented:
 
     ``atr`` is that of a card that takes APDUs, else empty. ``uid`` is for the families that need it
     and goes no further than drivers. ``extended``: card and reader take extended Lc and Le.
+    ``text`` is what a code says; whoever has it could show it, so it goes no further either.
     """
 
     reader: str
@@ -30,6 +32,7 @@ class Presented:
     uid: bytes | None = None
     extended: bool = False
     technology: Technology = Technology.APDU
+    text: str = field(default="", repr=False)
 
 
 class Reader(Protocol):

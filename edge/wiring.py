@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 import drivers.readers
-from drivers.card import NONCE_BYTES, CardIdentity, CardTrust
+from drivers.card import NONCE_BYTES, CardIdentity, CardTrust, CodeTrust
 from drivers.errors import DriverError
 from drivers.identify import Examiner, card_kinds
 from drivers.reader import ReaderKind, ReaderSettings
@@ -42,6 +42,7 @@ from edge.relay import Relay
 from protocol import watermark
 from protocol.errors import ProtocolError
 from protocol.plugins import discover
+from protocol.qr_credential import Shown
 from protocol.watermark import Standing, Watermark
 
 if TYPE_CHECKING:
@@ -265,14 +266,16 @@ def only_agent(settings: Settings) -> Iterator[None]:
 
 def _supervisor(settings: Settings, keys: Keys, clock: Clock, events: ReaderEvents) -> Supervisor:
     reader = settings.config.reader
+    shown = Shown(since_s=clock.wall_ms() // 1000)
 
     def trust() -> CardTrust:
-        day = clock.wall_ms() // _DAY_MS
+        now_ms = clock.wall_ms()
         return CardTrust(
             reference_key=keys.reference,
             issuers=keys.issuers,
             tenant=settings.at.tenant,
-            day=day,
+            day=now_ms // _DAY_MS,
+            codes=CodeTrust(now_ms // 1000, shown),
         )
 
     examiner = Examiner(

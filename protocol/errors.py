@@ -84,6 +84,42 @@ class SunRefused(BadSignature):
     todo = "Read the tag once more; if it stays so, have it replaced."
 
 
+class CodeForeign(ProtocolError):
+    """A phone's code of another tenant."""
+
+    code = "code_foreign"
+    what = "This code belongs to another programme"
+    kept = "Nothing was booked."
+    todo = "Show a code of this shop."
+
+
+class CodeExpired(ProtocolError):
+    """A phone's code after the last day of its card."""
+
+    code = "code_expired"
+    what = "The card on this phone has expired"
+    kept = "Nothing was booked; the balance is kept with the member."
+    todo = "Have the card renewed in the app."
+
+
+class CodeStale(ProtocolError):
+    """A phone's code outside its time."""
+
+    code = "code_stale"
+    what = "This code is not of this time"
+    kept = "Nothing was booked."
+    todo = "Show the code that the phone shows now, with its clock set by the network."
+
+
+class CodeUsed(ProtocolError):
+    """A phone's code that was shown here before, or that may have been."""
+
+    code = "code_used"
+    what = "This code has been used"
+    kept = "Nothing more was booked."
+    todo = "Wait for the next code: half a minute at most."
+
+
 class BrokenChain(ProtocolError):
     """A record that does not follow the one before it."""
 

@@ -46,6 +46,7 @@ class Purpose(StrEnum):
     DESIRED = "tl/desired"
     GRANT = "tl/grant"
     CREDENTIAL = "tl/credential"
+    PHONE = "tl/phone"
 
 
 def _protected(algorithm: int, purpose: Purpose) -> bytes:

@@ -78,6 +78,8 @@ WORDS: dict[str, str] = {
     "card_foreign": "Card of somebody else",
     "card_blank": "Card is blank",
     "card_refused": "Card refused",
+    "code_stale": "Code is not of this time",
+    "code_used": "Code was used",
     "card_gone": "Card was taken away",
     "card_cannot_pay": "Card cannot pay",
     "exchange_timeout": "Card did not answer",
