@@ -36,7 +36,10 @@ class Row(Struct, frozen=True):
 
 
 class Panel(Struct, frozen=True, kw_only=True):
-    """What is said now. ``picture`` names a drawing of the page; what is empty is not shown."""
+    """What is said now. ``picture`` names a drawing of the page; what is empty is not shown.
+
+    ``top_up``: the person can get on by paying in first.
+    """
 
     tone: Tone = Tone.CALM
     picture: str
@@ -46,6 +49,7 @@ class Panel(Struct, frozen=True, kw_only=True):
     note: Said | None = None
     amount: str = ""
     rows: tuple[Row, ...] = ()
+    top_up: bool = False
 
 
 class Currency(Struct, frozen=True):
@@ -55,11 +59,11 @@ class Currency(Struct, frozen=True):
     places: int
 
     def show(self, amount: int) -> str:
-        """Write minor units: 2850 -> ¥28.50."""
+        """Write minor units: 285000 -> ¥2,850.00."""
         sign, unit = "−" if amount < 0 else "", 10**self.places
         whole, part = divmod(abs(amount), unit)
         fraction = f".{part:0{self.places}d}" if self.places else ""
-        return f"{sign}{self.symbol}{whole}{fraction}"
+        return f"{sign}{self.symbol}{whole:,}{fraction}"
 
 
 class Tile(Struct, frozen=True):
@@ -95,6 +99,7 @@ class View(Struct, frozen=True, kw_only=True):
     """
 
     revision: int
+    terminal: str
     phase: Phase
     panel: Panel
     shop: Shop

@@ -14,6 +14,8 @@ from edge.tap_flow import Phase
 
 # Orders that the page itself placed bear this: it may cancel them, and no others.
 KIOSK_ORDER = "kiosk-"
+# Why a card could not pay that has too little on it (edge.decide).
+BALANCE_TOO_LOW = "balance_too_low"
 # Currency -> symbol and decimal places; others show their code and two places.
 _CURRENCIES = {
     "CNY": ("¥", 2),
@@ -32,6 +34,7 @@ def view(screen: Screen, texts: Texts, top_ups: tuple[int, ...] = ()) -> View:
     order = screen.order.id if screen.order and phase is Phase.WAITING_CARD else ""
     return View(
         revision=screen.revision,
+        terminal=screen.terminal,
         phase=phase,
         panel=_PANELS[phase](screen, texts),
         shop=_shop(screen, top_ups),
@@ -158,6 +161,7 @@ def _declined(screen: Screen, answer: Answer, texts: Texts) -> Panel:
         text=reason(answer.code, texts),
         todo=texts.get(f"todo.{answer.code}", texts["todo.other"]),
         note=texts["text.kept"] if answer.order else None,
+        top_up=answer.code == BALANCE_TOO_LOW and answer.order.startswith(KIOSK_ORDER),
         rows=rows if known else (*rows, Row(texts["fact.code"], _same(answer.code))),
     )
 

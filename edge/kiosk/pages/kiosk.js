@@ -26,6 +26,7 @@ const state = {
   language: FIRST_LANGUAGE,
   basket: new Map(), // sku -> pieces
   toppingUp: false,
+  short: false, // the last card had too little for the basket
   placed: null, // body of the page's own order
   result: null, // {view, until}: shown until then, whatever the agent does meanwhile
   news: "", // the last result that sounded
@@ -50,7 +51,8 @@ const label = (key) => said(texts[key]);
 
 function money(amount) {
   const { symbol, places } = state.view.shop.currency;
-  return symbol + (amount / 10 ** places).toFixed(places);
+  const digits = { minimumFractionDigits: places, maximumFractionDigits: places };
+  return symbol + (amount / 10 ** places).toLocaleString("en-US", digits);
 }
 
 function picture(sku) {
@@ -79,6 +81,7 @@ function drawBasket({ tiles, currency, top_ups: topUps }) {
   $("#invitation").hidden = chosen.length > 0;
   $("#basket").hidden = chosen.length === 0;
   $("#open-top-up").hidden = topUps.length === 0;
+  $("#basket-top-up").hidden = !state.short || topUps.length === 0;
   const pieces = chosen.map((tile) => [tile, state.basket.get(tile.sku)]);
   fillWhenChanged($("#basket .lines"), [state.language, pieces, currency], () =>
     pieces.map(([tile, count]) => {
@@ -114,7 +117,7 @@ function drawPicture(parent, name) {
   parent.replaceChildren(template.content.cloneNode(true));
 }
 
-function drawPanel({ panel, phase, own }) {
+function drawPanel({ panel, phase, own, shop }) {
   const section = $("#said");
   section.dataset.tone = panel.tone;
   section.dataset.phase = phase;
@@ -132,6 +135,7 @@ function drawPanel({ panel, phase, own }) {
     ),
   );
   $("#cancel").hidden = !(phase === "waiting_card" && own);
+  $("#said-top-up").hidden = !panel.top_up || shop.top_ups.length === 0;
   $("#done").hidden = $("#longer").hidden = $("#left").hidden = phase !== "result";
 }
 
@@ -156,7 +160,9 @@ function section(view) {
 
 function draw() {
   document.documentElement.lang = TAGS[state.language];
-  document.title = label("page.title");
+  const terminal = state.view?.terminal ?? "";
+  document.title = [label("page.title"), terminal].filter(Boolean).join(" · ");
+  write($("#terminal"), terminal);
   const other = state.language === "zh" ? "en" : "zh";
   const language = $("#language span");
   language.lang = TAGS[other];
@@ -201,6 +207,7 @@ function change(sku, by) {
   const pieces = Math.min((state.basket.get(sku) ?? 0) + by, PIECES_MAX);
   if (pieces > 0) state.basket.set(sku, pieces);
   else state.basket.delete(sku);
+  state.short &&= state.basket.size > 0;
   draw();
   $(`#basket [data-key="${CSS.escape(`more ${sku}`)}"]`)?.closest("li").scrollIntoView({ block: "nearest" });
 }
@@ -228,6 +235,11 @@ function pay() {
   return place({ items });
 }
 
+function topUp() {
+  state.result = null;
+  state.toppingUp = true;
+}
+
 function cancel() {
   const order = state.view.order;
   return attempt(() => send("kiosk/cancel", { order }));
@@ -235,6 +247,7 @@ function cancel() {
 
 function forgetChoice() {
   state.basket.clear();
+  state.short = false;
   state.toppingUp = false;
   $(".tiles").scrollTop = 0;
 }
@@ -262,8 +275,8 @@ function on(selector, action) {
 
 on("#language", () => (state.language = state.language === "zh" ? "en" : "zh"));
 on("#pay", pay);
-on("#clear", () => state.basket.clear());
-on("#open-top-up", () => (state.toppingUp = true));
+on("#clear", forgetChoice);
+for (const each of ["#open-top-up", "#basket-top-up", "#said-top-up"]) on(each, topUp);
 on("#close-top-up", () => (state.toppingUp = false));
 on("#cancel", cancel);
 on("#done", () => (state.result = null));
@@ -325,11 +338,16 @@ function takeResult(view) {
   const lasts = view.lasts_s * 1000 || RESULT_MS;
   state.news = view.news;
   state.result = { view, from: now, until: now + lasts };
-  if (state.placed && view.panel.tone === "yes" && view.panel.picture !== "balance") {
-    forgetChoice();
-  }
+  if (state.placed) settle(view.panel);
   state.placed = null;
   play(view.panel.tone);
+}
+
+/** What the page's own order leaves of the choice: who paid in goes on with the same basket. */
+function settle(panel) {
+  if (panel.tone === "no") state.short ||= panel.top_up;
+  else if (state.placed.top_up) state.toppingUp = state.short = false;
+  else if (panel.picture !== "balance") forgetChoice();
 }
 
 function take(view, stamp) {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from playwright.sync_api import Page
 
-TARGET_PX = 72  # 15 mm on a 10-inch panel
-GAP_PX = 16
-TEXT_PX = 28
+# Least sizes in CSS pixels; a target of 72 is 15 mm on a 10-inch panel.
+LARGE = {"TEXT": 28, "TARGET": 72, "GAP": 16}
+# On a panel of 480 px or less: 11 mm on a 7-inch one of 800x480.
+SMALL = {"TEXT": 22, "TARGET": 56, "GAP": 12}
+SMALL_PANEL_PX = 480
 CONTRAST = 7.0  # WCAG 2.2, 1.4.6 (AAA)
 
 # A gradient is judged by its worst stop. Opacity and text over pictures do not occur.
@@ -80,7 +82,10 @@ _MEASURE = """() => {
 
 def illegible(page: Page) -> list[str]:
     """What is too small, too near, too pale, cut off or covered on the page as it is now."""
-    limits = {"TEXT": TEXT_PX, "TARGET": TARGET_PX, "GAP": GAP_PX, "CONTRAST": CONTRAST}
+    size = page.viewport_size
+    assert size is not None
+    small = min(size["width"], size["height"]) <= SMALL_PANEL_PX
+    limits = {**(SMALL if small else LARGE), "CONTRAST": CONTRAST}
     declared = "".join(f"const {name} = {value};" for name, value in limits.items())
     measured = page.evaluate(_MEASURE.replace("() => {", "() => {" + declared, 1))
     assert measured["texts"] >= 2, "nothing was measured"

@@ -1,4 +1,4 @@
-"""Every state of the page in a real Chromium, in both languages, on three panels."""
+"""Every state of the page in a real Chromium, in both languages, on every panel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from tests.services.server import Server
 
 pytestmark = pytest.mark.browser
 
-PANELS = {"landscape": (1280, 800), "portrait": (800, 1280), "short": (1024, 600)}
+PANELS = {
+    "landscape": (1280, 800),
+    "portrait": (800, 1280),
+    "short": (1024, 600),
+    "narrow": (600, 1024),
+    "small": (800, 480),
+    "phone": (400, 800),
+}
 DOCUMENTED = {
     "basket-landscape-zh",
     "waiting-landscape-en",
@@ -118,6 +125,37 @@ def test_what_is_illegible_would_be_found(
     spoil = "(each, [style, value]) => each.style.setProperty(style, value)"
     page.locator(selector).first.evaluate(spoil, [style, value])
     assert found in " ".join(illegible(page))
+
+
+def visible(page: Page, selector: str) -> int:
+    """How many of ``selector`` are seen whole: neither off the panel nor scrolled out."""
+    script = """(all) => all.filter((each) => {
+        const box = each.getBoundingClientRect();
+        const list = each.closest("ul")?.getBoundingClientRect() ?? box;
+        return box.width && box.top >= Math.max(list.top, 0) - 1
+            && box.bottom <= Math.min(list.bottom, innerHeight) + 1;
+    }).length"""
+    return int(page.locator(selector).evaluate_all(script))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("panel", ["narrow", "small", "phone"])
+def test_a_small_panel_still_shows_goods_basket_and_top_up(
+    page: Page, server: Server, panel: str, language: str
+) -> None:
+    width, height = PANELS[panel]
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, server, language)
+    assert visible(page, ".tile") >= 4
+    assert visible(page, "#open-top-up") == 1
+    if panel != "small":
+        expect(page.locator("#invitation .picture")).to_be_hidden()
+    for target in STEPS["basket"]:
+        page.click(target)
+    assert visible(page, ".lines li") >= 2
+    assert page.locator("#shop h1").evaluate("(title) => title.getClientRects().length") == 1
+    tops = page.locator(".tile").evaluate_all("(all) => all.map((each) => each.offsetLeft)")
+    assert len(set(tops)) >= 2, "one column"
 
 
 def test_chinese_has_glyphs(page: Page, server: Server) -> None:

@@ -49,6 +49,50 @@ def test_a_declined_basket_can_be_changed(
     expect(page.locator("#basket")).to_contain_text("Gift box")
 
 
+def test_who_has_too_little_tops_up_and_goes_on(
+    page: Page, server: Server, counter: SmallCounter
+) -> None:
+    open_page(page, server, "en")
+    page.click('[data-key="hamper"]')
+    expect(page.locator("#basket-top-up")).to_be_hidden()
+    for way in ("#said-top-up", "#basket-top-up"):
+        page.click("#pay")
+        expect(page.locator("#cancel")).to_be_visible()
+        counter.tap(state=AnswerState.DECLINED, code="balance_too_low", receipt="", kind="")
+        expect(page.locator("#said-top-up")).to_be_visible()
+        if way == "#basket-top-up":
+            page.click("#done")
+        page.click(way)
+        page.click('[data-key="¥500.00"]')
+        shown(page, "Tap to top up")
+        counter.tap(balance=50000)
+        shown(page, "Topped up")
+        page.click("#done")
+        expect(page.locator("#basket")).to_contain_text("Gift box")
+        expect(page.locator("#basket-top-up")).to_be_hidden()
+    page.click("#pay")
+    shown(page, "Tap your card")
+    assert [order.amount for order in counter.placed] == [0, 50000, 0, 50000, 0]
+
+
+def test_the_page_names_its_terminal(page: Page, server: Server) -> None:
+    open_page(page, server)
+    expect(page).to_have_title("会员自助 · t-0001")
+    page.click("#language")
+    expect(page).to_have_title("Member kiosk · t-0001")
+    expect(page.locator("#terminal")).to_have_text("t-0001")
+
+
+def test_large_amounts_have_their_thousands(
+    page: Page, server: Server, counter: SmallCounter
+) -> None:
+    counter.show(products=(Product("feast", 900_000, "宴席", "Feast"),))
+    open_page(page, server)
+    expect(page.locator(".tile .price")).to_have_text("¥9,000.00")
+    page.click(".tile")
+    expect(page.locator("#total")).to_have_text("¥9,000.00")
+
+
 def test_a_top_up_and_a_cancelled_one(page: Page, server: Server, counter: SmallCounter) -> None:
     open_page(page, server, "en")
     page.click("#open-top-up")

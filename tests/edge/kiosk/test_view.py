@@ -137,6 +137,12 @@ def test_every_phase_has_its_picture_and_title(screen: Screen, picture: str, tit
     assert (panel.picture, panel.title) == (picture, TEXTS[title])
 
 
+def test_only_the_pages_own_order_leads_to_a_top_up() -> None:
+    assert declined("balance_too_low").top_up
+    assert not declined("card_lost").top_up
+    assert not declined("balance_too_low", VOID).top_up
+
+
 def test_a_refused_order_says_that_nothing_was_charged() -> None:
     assert declined("card_lost").note == TEXTS["text.kept"]
     assert declined("card_lost", None).note is None
@@ -209,7 +215,7 @@ def test_the_shop_is_the_bundle_in_force() -> None:
     ("code", "amount", "shown"),
     [
         ("CNY", 5, "¥0.05"),
-        ("CNY", -123456, "−¥1234.56"),
+        ("CNY", -123456789, "−¥1,234,567.89"),
         ("JPY", 500, "¥500"),
         ("THB", 1250, "THB 12.50"),
         ("", 100, "1.00"),
