@@ -10,7 +10,7 @@ from rich.console import Console
 
 from provisioning.brokers import BROKERS
 from provisioning.brokers.port import BrokerKind
-from provisioning.demo.opening import open_shop
+from provisioning.demo.opening import fill_cards, open_shop
 from provisioning.demo.plan import MEMBERS
 from provisioning.demo.stage import Stage, perform, town_on
 from provisioning.errors import BrokenInvariant
@@ -68,6 +68,8 @@ def up(
     stage = Stage(folder=folder, broker=_chosen(broker), console=console)
     with town_on(stage) as town:
         open_shop(town)
+        with console.status("every member pays in, so that a visitor's first purchase succeeds"):
+            fill_cards(town)
         from provisioning.demo.serving import serve_on
 
         serve_on(town, console)

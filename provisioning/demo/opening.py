@@ -1,18 +1,26 @@
-"""Opens the shop: prices and members at every terminal; and asks whether that is so."""
+"""Opens the shop: prices and members at every terminal, money on their cards if wanted.
+
+And asks whether that is so.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from protocol.rules.bundle import Bundle
 from provisioning.demo import catalogue
+from provisioning.demo.counter import Counter
 from provisioning.demo.readings import list_version, progress
-from provisioning.demo.residents import TENANT
-from provisioning.demo.town import Town
+from provisioning.demo.residents import TENANT, HeldCard
+from provisioning.demo.town import Terminal, Town
 from provisioning.processes import wait_until
 
 # Prices and members reach a terminal in well under a second; a busy machine may take longer.
 REACH_S = 30.0
+# What each member pays in before a visitor comes: a few purchases, minor units.
+FIRST_TOP_UP = 20_000
 
 
 def now_ms() -> int:
@@ -48,3 +56,28 @@ def open_shop(town: Town) -> Bundle:
         for till in tills:
             till.close()
     return bundle
+
+
+def fill_cards(town: Town) -> None:
+    """Have every member pay in at a counter, with real taps; return once all terminals know."""
+    members = [name for name, held in town.cards.items() if held.member]
+    terminals = list(town.terminals.values())
+    with ThreadPoolExecutor(len(terminals)) as counters:
+        queues = [members[place :: len(terminals)] for place in range(len(terminals))]
+        served = [
+            counters.submit(_pay_in, terminal, town.cards, queue)
+            for terminal, queue in zip(terminals, queues, strict=True)
+        ]
+        for each in served:
+            each.result()
+    wait_until(lambda: is_current(town), REACH_S, "balances at every terminal")
+
+
+def _pay_in(terminal: Terminal, cards: Mapping[str, HeldCard], members: list[str]) -> None:
+    counter = Counter(terminal, cards)
+    try:
+        for name in members:
+            order = {"kind": "top_up", "amount": FIRST_TOP_UP, "method": "cash"}
+            counter.ask(f"opening.{name}", name, order)
+    finally:
+        counter.close()

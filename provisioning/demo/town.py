@@ -74,8 +74,11 @@ class Terminal:
 class Town:
     """Everything in one folder: ``open`` starts it, ``close`` ends every process, always.
 
-    Open and close it, and restart its parts, from the thread that lives longest.
+    Open and close it, and restart its parts, from the thread that lives longest. ``database`` is
+    the ledger's URL; empty = SQLite in the folder.
     """
+
+    database = ""
 
     def __init__(self, folder: Path, broker: BrokerKind) -> None:
         self.folder = private_folder(folder)
@@ -188,6 +191,7 @@ class Town:
             broker_host="127.0.0.1",
             broker_port=self.broker_port,
             http_port=self.cloud_port,
+            database=self.database,
         )
         furnish(self.folder / "cloud", place, self.authority, datetime.now(UTC))
         child = self._child("cloud-init", self._cloud_command("init"))

@@ -52,11 +52,31 @@ def test_a_click_holds_the_card_to_the_chosen_terminal(page: Page, url: str, tap
     assert shows_chinese(page)
     screenshot(page, "card-desk")
     page.click(".card:has-text('bo')")
-    expect(page.locator("#status")).to_contain_text("bo → t-0001 ✓")
+    expect(page.locator("#status")).to_contain_text("bo → t-0001：终端已作答")
     page.click("text=t-0003")
     page.click(".card:has-text('chen')")
-    expect(page.locator("#status")).to_contain_text("chen → t-0003 ✓")
+    expect(page.locator("#status")).to_contain_text("see its screen")
     assert taps == [("bo", "t-0001"), ("chen", "t-0003")]
+    assert accessibility_report(page) == ""
+
+
+@pytest.mark.browser
+def test_no_card_covers_what_is_said(page: Page, url: str) -> None:
+    page.set_viewport_size({"width": 700, "height": 420})
+    page.goto(url)
+    page.click(".card:has-text('ann')")
+    status = page.locator("#status")
+    expect(status).to_contain_text("see its screen")
+    below = """(bar) => {
+        const box = bar.getBoundingClientRect();
+        const card = document.querySelector(".card .name").getBoundingClientRect();
+        scrollBy(0, card.top - box.top);
+        const at = [card.left + 4, box.top + 8];
+        return document.elementsFromPoint(...at).map((each) => each.id || each.className);
+    }"""
+    stack = status.evaluate(below)
+    assert stack[0] == "status"
+    assert "card" in stack, "no card is there to cover it"
     assert accessibility_report(page) == ""
 
 
@@ -72,7 +92,7 @@ def test_what_went_wrong_is_said(page: Page, url: str) -> None:
 def test_names_are_only_ever_text(page: Page, url: str, taps: Taps) -> None:
     page.goto(url)
     page.click(".card:has-text('evil')")
-    expect(page.locator("#status")).to_contain_text("<b>evil</b> → t-0001 ✓")
+    expect(page.locator("#status")).to_contain_text("<b>evil</b> → t-0001：")
     assert page.locator(".card b").count() == 0
     assert taps == [("<b>evil</b>", "t-0001")]
 
