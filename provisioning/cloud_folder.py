@@ -18,9 +18,13 @@ CONFIGURATION = "cloud.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlace:
-    """Where the cloud keeps its data (absolute, or from its folder), and what is around it."""
+    """Where the cloud keeps its data (absolute, or from its folder), and what is around it.
+
+    ``database`` is a URL; empty = SQLite in ``data_dir``.
+    """
 
     data_dir: str
+    database: str = ""
     broker_host: str
     broker_port: int
     http_port: int = 8000
@@ -36,10 +40,11 @@ def furnish(folder: Path, place: CloudPlace, authority: Authority, now: datetime
 
 
 def _configuration(tenant: str, place: CloudPlace, identity: Identity) -> str:
+    database = place.database or f"sqlite:///{place.data_dir}/ledger.db"
     return f"""\
 tenant = "{tenant}"
 data_dir = {json.dumps(place.data_dir)}
-database = {json.dumps(f"sqlite:///{place.data_dir}/ledger.db")}
+database = {json.dumps(database)}
 
 [http]
 host = "127.0.0.1"

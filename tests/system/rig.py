@@ -52,7 +52,7 @@ class Rig(Town):
         self, folder: Path, broker: str, names: Sequence[str] = ("t-0001",), database: str = ""
     ) -> None:
         super().__init__(folder, BROKERS[broker])
-        self._names, self._url = tuple(names), database
+        self._names, self.database = tuple(names), database
         self.bundles: list[Bundle] = []
 
     def open(self, said: Callable[[str], None] = lambda _: None) -> None:
@@ -197,20 +197,14 @@ class Rig(Town):
     def reading(self) -> Iterator[readings.Database]:
         """The ledger's database, for reading."""
         connection: sqlite3.Connection | psycopg.Connection[Any]
-        if self._url:
-            connection = psycopg.connect(self._url.replace("+psycopg", ""))
+        if self.database:
+            connection = psycopg.connect(self.database.replace("+psycopg", ""))
         else:
             connection = sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True, timeout=10)
         try:
             yield connection
         finally:
             connection.close()
-
-    def _cloud_configuration(self, identity: Any) -> str:
-        text = super()._cloud_configuration(identity)
-        own = 'database = "sqlite:///data/ledger.db"'
-        assert own in text
-        return text.replace(own, f'database = "{self._url}"') if self._url else text
 
 
 @contextmanager
