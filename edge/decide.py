@@ -160,24 +160,27 @@ def _check_void(card: Card, facts: Facts, state: State) -> None:
 def _sale(
     order: Order, card: Card, facts: Facts, pricing: Pricing, draft: Draft, state: State
 ) -> Draft:
-    """Price the basket; _Declined when the card may not, or cannot, pay it."""
-    if card.assurance is CardClass.UID:
+    """Price the basket; _Declined when the card may not, or cannot, pay it.
+
+    Where the till was paid the card only earns: any card may, and no limit is used up.
+    """
+    if card.assurance is CardClass.UID and not order.method:
         raise _Declined("card_cannot_pay")
     try:
         priced = pricing.price([(item.sku, item.quantity) for item in order.items], draft.tier)
     except ProtocolError as error:
         raise _Declined(error.code) from error
     left = None
-    if not facts.online:
+    if not facts.online and not order.method:
         left = left_after(pricing.bundle.limits, facts.use, priced.total)
         if left is None:
             raise _Declined("offline_limit")
-    if state.balance < priced.total:
+    if not order.method and state.balance < priced.total:
         raise _Declined("balance_too_low")
     return draft._replace(
         kind=Kind.SALE,
         lines=priced.lines,
-        tenders=(Tender(STORED_VALUE, priced.total),),
+        tenders=(Tender(order.method or STORED_VALUE, priced.total),),
         earned=priced.earned,
         offline_left=left,
     )

@@ -13,14 +13,14 @@ from protocol.record import LINES_MAX
 
 # It stands in the record (Text, 64 characters) and in a URL path.
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9_.:-]+\Z")]
-# What a top-up may be paid with; stored value cannot buy itself.
-TOP_UP_METHODS = ("cash", "bank_card", "wechat", "alipay")
+# What a till takes itself: for a top-up, or for a sale that the card only earns by.
+TILL_METHODS = ("cash", "bank_card", "wechat", "alipay")
 
 
 class OrderKind(StrEnum):
     """What the next card is wanted for."""
 
-    SALE = "sale"  # items, paid from stored value
+    SALE = "sale"  # items, paid from stored value, or to the till by method
     TOP_UP = "top_up"  # amount, paid by method
     VOID = "void"  # takes back the transaction refers_to
 
@@ -79,24 +79,33 @@ class Answer(Struct, frozen=True, kw_only=True):
     stages_ms: dict[str, float] = {}
 
 
-def sale(order: str, items: tuple[Item, ...]) -> Order:
-    """Return the order of a sale; BadOrder or BadAmount when it cannot be one."""
+def sale(order: str, items: tuple[Item, ...], method: str = "") -> Order:
+    """Return the order of a sale; BadOrder or BadAmount when it cannot be one.
+
+    Without ``method`` the card pays; with one of TILL_METHODS the till was paid and the card earns.
+    """
     if not 1 <= len(items) <= LINES_MAX:
         raise BadOrder(f"a sale has 1 to {LINES_MAX} items")
     if len({item.sku for item in items}) != len(items):
         raise BadOrder("a product stands twice; use its quantity")
     for item in items:
         checked_quantity(item.quantity)
-    return Order(id=order, kind=OrderKind.SALE, items=items)
+    if method:
+        _check_method(method)
+    return Order(id=order, kind=OrderKind.SALE, items=items, method=method)
 
 
 def top_up(order: str, amount: int, method: str) -> Order:
     """Return the order of a top-up; BadOrder or BadAmount when it cannot be one."""
     if checked_amount(amount) == 0:
         raise BadOrder("a top-up has an amount")
-    if method not in TOP_UP_METHODS:
-        raise BadOrder(f"method is one of {', '.join(TOP_UP_METHODS)}")
+    _check_method(method)
     return Order(id=order, kind=OrderKind.TOP_UP, amount=amount, method=method)
+
+
+def _check_method(method: str) -> None:
+    if method not in TILL_METHODS:
+        raise BadOrder(f"method is one of {', '.join(TILL_METHODS)}")
 
 
 def void(order: str, refers_to: bytes) -> Order:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from protocol.membership.event import Event, event_of, moves_account
+from protocol.membership.event import STORED_VALUE, Event, event_of, moves_account
 from protocol.membership.fold import advance
 from protocol.membership.state import State
 from protocol.record import Kind, Mode, Record
@@ -49,7 +49,7 @@ class Pending:
         if record.card is None or not moves_account(record.kind):
             return
         reference, event = record.card.reference, event_of(record)
-        if record.kind is Kind.SALE and record.mode is Mode.OFFLINE and place > self.acknowledged:
+        if _spends_offline(record) and place > self.acknowledged:
             self._offline.setdefault(reference, deque()).append((place, event.drawn))
             self._last_offline = place
         if place <= self.covered:
@@ -87,6 +87,12 @@ class Pending:
         while spent and spent[0][0] <= self.acknowledged:
             spent.popleft()
         return OfflineUse(len(spent), sum(amount for _, amount in spent))
+
+
+def _spends_offline(record: Record) -> bool:
+    """Whether the limits count it: what the till was paid uses nothing up."""
+    draws = any(tender.method == STORED_VALUE for tender in record.tenders)
+    return record.kind is Kind.SALE and record.mode is Mode.OFFLINE and draws
 
 
 def mirrored(void: Event, target: Event) -> Event:

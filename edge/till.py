@@ -37,10 +37,11 @@ class SaleItem(_Body):
 
 
 class Sale(_Body):
-    """Paid from the card's stored value."""
+    """Paid from the card's stored value; with ``method`` the till was paid and the card earns."""
 
     kind: Literal["sale"]
     items: list[SaleItem]
+    method: str = Field(default="", max_length=40)
 
 
 class TopUp(_Body):
@@ -92,7 +93,8 @@ def create_router(counter: Counter, token: str) -> APIRouter:
 def _order(order: str, body: Sale | TopUp | Void) -> Order:
     match body:
         case Sale():
-            return orders.sale(order, tuple(Item(each.sku, each.quantity) for each in body.items))
+            items = tuple(Item(each.sku, each.quantity) for each in body.items)
+            return orders.sale(order, items, body.method)
         case TopUp():
             return orders.top_up(order, body.amount, body.method)
         case Void():

@@ -69,6 +69,20 @@ def test_a_sale_draws_stored_value_and_earns(books: Books) -> None:
     assert record == records(books)[-1]
 
 
+@pytest.mark.parametrize("situation", [ONLINE, OFFLINE])
+def test_a_card_that_is_only_a_number_earns_by_what_the_till_was_paid(
+    books: Books, situation: Situation
+) -> None:
+    order = sale("o1", (Item("coffee", 20),), "cash")
+    answer, record = books.book(Book(order, card(1, CardClass.UID), ""), situation)
+    assert (answer.total, answer.earned, answer.balance) == (10_000, 100, 10_000)
+    assert (record.kind, record.tenders[0].method) == (Kind.SALE, "cash")
+    assert record.offline_left is None
+    answer, record = books.book(tap(coffee("o2")), OFFLINE)
+    assert answer.state is AnswerState.APPROVED
+    assert record.offline_left == (2, 1_000), "the first purchase that the limits count"
+
+
 def test_a_top_up_is_there_at_once(books: Books) -> None:
     answer, record = books.book(tap(top_up("o1", 2_000, "cash")), ONLINE)
     assert (record.kind, record.tenders[0].method, answer.balance) == (Kind.TOP_UP, "cash", 12_000)
