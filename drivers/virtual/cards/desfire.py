@@ -24,7 +24,7 @@ from drivers.virtual.command import Refused, parse
 
 SELECT, MORE, GET_VERSION, GET_UID, KEY_VERSION = 0x5A, 0xAF, 0x60, 0x51, 0x64
 COMMIT, ABORT, COMMIT_READER_ID = 0xC7, 0xA7, 0xC8
-CHANGE_KEY, CHANGE_FILE_SETTINGS, ROLL, FORMAT = 0xC4, 0x5F, 0x55, 0xFC
+CHANGE_KEY, CHANGE_FILE_SETTINGS, ROLL = 0xC4, 0x5F, 0x55
 ILLEGAL, INTEGRITY, NO_SUCH_KEY, LENGTH = 0x1C, 0x1E, 0x40, 0x7E
 PERMISSION, NO_APPLICATION, AUTHENTICATION, ABORTED = 0x9D, 0xA0, 0xAE, 0xCA
 FREE = 0xE
@@ -223,7 +223,7 @@ class DesfireCard:
             return self._deliver(self._cut(ins, self._dispatch(ins, payload)))
         header, data = self._unwrap(login.channel, ins, payload, mode)
         answer = self._dispatch(ins, header + data)
-        if ins in (ROLL, FORMAT) or (ins == CHANGE_KEY and header[0] & 0x3F == login.key):
+        if ins == ROLL or (ins == CHANGE_KEY and header[0] & 0x3F == login.key):
             self._open(self._selected)  # the key that stood behind the session is gone
             return answer, 0
         return self._deliver(self._cut(ins, login.channel.card_wrap(answer, mode=mode)))

@@ -1,0 +1,222 @@
+"""Faults planted in the DESFire card or terminal: each is seen by a test that passes without it."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from drivers.desfire import purse, session
+from drivers.desfire.session import Session
+from drivers.errors import DriverError
+from drivers.secure_channel import ev2
+from drivers.secure_channel.channel import CommunicationMode
+from drivers.virtual.cards import desfire, desfire_administration
+from drivers.virtual.cards.desfire import DesfireCard
+from drivers.virtual.cards.desfire_administration import Administration
+from drivers.virtual.cards.desfire_files import Transaction
+from protocol import transaction_mac
+from tests.drivers import test_desfire_dialogue as dialogue
+from tests.drivers import test_personalise_desfire as making
+from tests.drivers.desfire_world import loaded_desfire
+from tests.drivers.virtual import test_desfire as card
+
+Patch = pytest.MonkeyPatch
+SEEN = (AssertionError, DriverError, ValueError, pytest.fail.Exception)
+
+
+def replaced(owner: Any, name: str, make: Callable[[Any], Any]) -> Callable[[Patch], None]:
+    """A mutant that puts ``make(original)`` in the place of ``name``."""
+    return lambda patch: patch.setattr(owner, name, make(getattr(owner, name)))
+
+
+def constant(value: object) -> Callable[[Any], Any]:
+    """Whatever is asked, it is ``value``."""
+    return lambda _original: lambda *_args, **_named: value
+
+
+def _no_mac(_original: Any) -> Any:
+    def checked(_self: Any, _code: int, payload: bytes, mode: Any) -> bytes:
+        return payload if mode is CommunicationMode.PLAIN else payload[:-8]
+
+    return checked
+
+
+def _says_no_record(_original: Any) -> Any:
+    def write_record(_self: Session, _file: int, _record: bytes) -> Any:
+        yield from ()
+
+    return write_record
+
+
+def _forgets_its_value(original: Any) -> Any:
+    def get_value(self: Session, file: int, *mode: Any) -> Any:
+        value = yield from original(self, file, *mode)
+        self.transaction_input = b""
+        return value
+
+    return get_value
+
+
+def _real_at_once(original: Any) -> Any:
+    def changed(self: Transaction, number: int, *kinds: int) -> Any:
+        original(self, number, *kinds)
+        self._pending[number] = self._application.files[number]
+        return self._pending[number]
+
+    return changed
+
+
+def _gives_back_anything(original: Any) -> Any:
+    def changed(self: Transaction, number: int, *kinds: int) -> Any:
+        file = original(self, number, *kinds)
+        file.limit = 1_000
+        return file
+
+    return changed
+
+
+def _forgets_to_count(original: Any) -> Any:
+    def prove(self: Transaction, file: Any) -> None:
+        original(self, file)
+        file.counter -= 1
+
+    return prove
+
+
+def _needs_no_reader(original: Any) -> Any:
+    def prove(self: Transaction, file: Any) -> None:
+        self._reader_id = self._reader_id or bytes(16)
+        original(self, file)
+
+    return prove
+
+
+def _same_challenge(original: Any) -> Any:
+    def build(self: DesfireCard, state: Any, **_named: Any) -> None:
+        original(self, state, draw=bytes)
+
+    return build
+
+
+def tap() -> None:
+    """A debit and its proof."""
+    dialogue.test_a_debit_takes_four_commands_and_is_proved()
+
+
+MUTANTS: dict[str, tuple[Callable[[Patch], None], Callable[[], None]]] = {
+    "MAC of answers and commands unchecked": (
+        replaced(ev2.Session, "_checked", _no_mac),
+        lambda: card.test_a_command_with_a_wrong_mac_costs_the_session(-1),
+    ),
+    "MAC of answers unchecked by the terminal": (
+        replaced(ev2.Session, "_checked", _no_mac),
+        lambda: dialogue.test_no_changed_answer_passes(4),
+    ),
+    "the card's proof of the key unchecked": (
+        replaced(hmac, "compare_digest", constant(value=True)),
+        dialogue.test_a_card_without_the_key_is_forged,
+    ),
+    "counter of commands not raised": (
+        replaced(ev2.Session, "_count", constant(None)),
+        card.test_a_command_said_twice_is_refused,
+    ),
+    "challenge used again": (
+        replaced(DesfireCard, "__init__", _same_challenge),
+        card.test_challenges_differ,
+    ),
+    "every right granted": (
+        replaced(desfire, "_granted", constant(frozenset(range(14)))),
+        lambda: making.test_what_a_stolen_terminal_cannot_do(2),
+    ),
+    "session survives an error": (
+        replaced(DesfireCard, "_fail", constant(None)),
+        lambda: card.test_a_command_with_a_wrong_mac_costs_the_session(-1),
+    ),
+    "debit real before commit": (
+        replaced(Transaction, "_changed", _real_at_once),
+        card.test_nothing_is_real_before_commit_and_all_of_it_after,
+    ),
+    "power lost, transaction kept": (
+        replaced(
+            Transaction,
+            "abort",
+            lambda original: lambda self: original(self) if not hasattr(self, "_pending") else None,
+        ),
+        card.test_nothing_is_real_before_commit_and_all_of_it_after,
+    ),
+    "transaction not counted": (replaced(Transaction, "_prove", _forgets_to_count), tap),
+    "commit without the reader's id": (
+        replaced(Transaction, "_prove", _needs_no_reader),
+        lambda: making.test_what_a_stolen_terminal_cannot_do(2),
+    ),
+    "no record of a debit": (
+        replaced(Session, "write_record", _says_no_record),
+        lambda: dialogue.test_a_torn_debit_is_found_out_at_the_next_tap(3, answer_lost=True),
+    ),
+    "value read is left out of the proof": (
+        replaced(Session, "get_value", _forgets_its_value),
+        tap,
+    ),
+    "reader's id left out of the proof": (
+        replaced(transaction_mac, "reader_input", constant(b"")),
+        dialogue.test_a_credit_is_proved_too_and_names_the_reader_before,
+    ),
+    "every torn debit taken for moved": (
+        replaced(purse, "resolve", constant(purse.Fate.MOVED)),
+        lambda: dialogue.test_a_torn_debit_is_found_out_at_the_next_tap(1, answer_lost=False),
+    ),
+    "every torn debit taken for not moved": (
+        replaced(purse, "resolve", constant(purse.Fate.NOT_MOVED)),
+        lambda: dialogue.test_a_torn_debit_is_found_out_at_the_next_tap(4, answer_lost=True),
+    ),
+    "an old card not asked in the old way": (
+        replaced(session, "ILLEGAL_COMMAND", lambda _original: 0xFF),
+        dialogue.test_an_old_card_says_less,
+    ),
+    "checksum of a new key unchecked": (
+        replaced(desfire_administration, "crc32", lambda original: lambda data: Anything()),
+        card.test_keys_are_changed_both_ways_and_known_by_their_version,
+    ),
+    "an unfinished key set rolled to": (
+        replaced(Administration, "_roll_key_set", lambda _original: _rolls_anything),
+        card.test_a_key_set_is_prepared_and_rolled_to,
+    ),
+    "limited credit without limit": (
+        replaced(Transaction, "_changed", _gives_back_anything),
+        card.test_a_limited_credit_gives_back_no_more_than_was_debited,
+    ),
+}
+
+
+class Anything(bytes):
+    """Equal to whatever it is compared with."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def _rolls_anything(self: Administration, body: bytes) -> bytes:
+    sets = self._application.key_sets
+    sets[0], sets[body[0]] = sets[body[0]] or sets[0], None
+    return b""
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_planted_fault_is_seen(name: str, monkeypatch: Patch) -> None:
+    plant, probe = MUTANTS[name]
+    loaded_desfire()  # made and kept before the fault is there
+    probe()
+    plant(monkeypatch)
+    with pytest.raises(SEEN):
+        probe()
