@@ -88,10 +88,17 @@ def link_in(file: bytes) -> bytes:
     """Return the link in an NDEF file as read; SunRefused when there is none."""
     length = int.from_bytes(file[:_LENGTH_BYTES], "big")
     message = file[_LENGTH_BYTES : _LENGTH_BYTES + length]
-    head = bytes((_RECORD, len(_TYPE), max(0, length - 4))) + _TYPE + _HTTPS
-    if len(message) != length or length > FILE_BYTES or not message.startswith(head):
+    payload = message[len(_head(b"")) :]
+    if len(message) != length or message != _head(payload) + payload:
         raise SunRefused("no link in the tag's file")
-    return _SCHEME.encode() + message[len(head) :]
+    if not payload.startswith(_HTTPS):
+        raise SunRefused("no link of https in the tag's file")
+    return _SCHEME.encode() + payload[len(_HTTPS) :]
+
+
+def _head(payload: bytes) -> bytes:
+    """What precedes the payload of the one short record."""
+    return bytes((_RECORD, len(_TYPE), min(len(payload), 0xFF))) + _TYPE
 
 
 def template(page: str, site: str, label: str, mode: SunMode) -> SunTemplate:
@@ -100,7 +107,7 @@ def template(page: str, site: str, label: str, mode: SunMode) -> SunTemplate:
     stored = label.ljust(LABEL_BYTES).ljust(2 * LABEL_BYTES, "0")
     text = f"{page}?s={site}&p={picc}&e={stored}&m={'0' * 2 * MAC_BYTES}"
     payload = _HTTPS + text.encode("ascii")
-    message = bytes((_RECORD, len(_TYPE), len(payload) & 0xFF)) + _TYPE + payload
+    message = _head(payload) + payload
     file = len(message).to_bytes(_LENGTH_BYTES, "big") + message
     blank = text.replace(stored, "0" * len(stored))
     if len(label) > LABEL_BYTES or len(file) > FILE_BYTES or not _LINK.search(blank.encode()):

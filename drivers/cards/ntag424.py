@@ -285,7 +285,10 @@ def _write_file(session: Session, template: SunTemplate) -> Steps:
     read = b""
     while len(read) < len(template.file):
         length = min(_PIECE, len(template.file) - len(read))
-        read += yield from _protected(session, _READ_DATA, _span(len(read), length), PLAIN)
+        piece = yield from _protected(session, _READ_DATA, _span(len(read), length), PLAIN)
+        if len(piece) != length:
+            raise CardRefused(_OK, f"{len(piece)} bytes instead of {length}")
+        read += piece
     if read != template.file:
         raise CardForged("the file reads back differently from what was written")
 
