@@ -192,12 +192,15 @@ def _transact(
 
 
 def resolve(intent: Intent, counter: int, records: Sequence[Record]) -> Fate:
-    """Decide from the card's state; ``records`` are its newest ones, all that it still has."""
+    """Decide from the card's state; ``records`` are its newest ones.
+
+    NOT_MOVED only when they reach back to the intent. A counter below the intent's is that of a
+    card that was issued again.
+    """
     if any(record.tid == intent.tid for record in records):
         return Fate.MOVED
-    if counter == intent.counter or counter - intent.counter <= len(records):
-        return Fate.NOT_MOVED
-    return Fate.UNKNOWN
+    covered = 0 <= counter - intent.counter <= len(records)
+    return Fate.NOT_MOVED if covered else Fate.UNKNOWN
 
 
 def fate(purse: Purse, intent: Intent) -> Steps[Fate]:

@@ -86,6 +86,14 @@ def test_the_uid_is_asked_for_when_the_reader_does_not_tell_it() -> None:
     assert [command[1] for command in reader.sent][1:4] == [0x60, 0xAF, 0xAF]
 
 
+def test_a_card_that_hides_its_uid_from_all_is_not_ours() -> None:
+    reader = DirectReader(loaded_desfire())
+    reader.card.state.uid = bytes(7)  # type: ignore[attr-defined]
+    dialogue = identify(DESFIRE_TRUST, replace(reader.presented, uid=b"\x08abc"), NONCE)
+    with pytest.raises(CardForeign):
+        hold(dialogue, reader, Deadlines(), time.monotonic, extended=False)
+
+
 @pytest.mark.parametrize("site", [QUAY, PIER])
 def test_each_site_of_the_card_opens_it(site: SiteKey) -> None:
     identity = ask(DirectReader(loaded_desfire()), replace(DESFIRE_TRUST, site=site))
@@ -286,7 +294,7 @@ def test_a_torn_credit_is_found_out_too(apdu: int, answer_lost: bool) -> None:  
 RECORDS = st.lists(st.integers(0, 9).map(lambda n: Record(tid(n), READER_ID)), max_size=5)
 
 
-@given(st.integers(0, 9), st.integers(0, 20), RECORDS)
+@given(st.integers(0, 9), st.integers(-3, 20), RECORDS)
 def test_a_fate_is_only_told_when_it_is_known(
     number: int, since: int, records: list[Record]
 ) -> None:
@@ -295,7 +303,7 @@ def test_a_fate_is_only_told_when_it_is_known(
     if Record(tid(number), READER_ID) in records:
         assert told is Fate.MOVED
     else:
-        assert told is (Fate.NOT_MOVED if since <= len(records) else Fate.UNKNOWN)
+        assert told is (Fate.NOT_MOVED if 0 <= since <= len(records) else Fate.UNKNOWN)
 
 
 @pytest.mark.parametrize("apdu", range(2, 10))

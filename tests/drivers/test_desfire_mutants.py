@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from drivers.desfire import purse, session
+from drivers.desfire.layout import Record
 from drivers.desfire.session import Session
 from drivers.errors import DriverError
 from drivers.secure_channel import ev2
@@ -17,7 +18,6 @@ from drivers.virtual.cards import desfire, desfire_administration
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_administration import Administration
 from drivers.virtual.cards.desfire_files import Transaction
-from protocol import transaction_mac
 from tests.drivers import test_desfire_dialogue as dialogue
 from tests.drivers import test_personalise_desfire as making
 from tests.drivers.desfire_world import loaded_desfire
@@ -44,20 +44,14 @@ def _no_mac(_original: Any) -> Any:
     return checked
 
 
-def _says_no_record(_original: Any) -> Any:
-    def write_record(_self: Session, _file: int, _record: bytes) -> Any:
-        yield from ()
+def _leaves_out(original: Any) -> Any:
+    def command(self: Session, *said: Any) -> Any:
+        before = self.transaction_input
+        result = yield from original(self, *said)
+        self.transaction_input = before
+        return result
 
-    return write_record
-
-
-def _forgets_its_value(original: Any) -> Any:
-    def get_value(self: Session, file: int, *mode: Any) -> Any:
-        value = yield from original(self, file, *mode)
-        self.transaction_input = b""
-        return value
-
-    return get_value
+    return command
 
 
 def _real_at_once(original: Any) -> Any:
@@ -152,17 +146,17 @@ MUTANTS: dict[str, tuple[Callable[[Patch], None], Callable[[], None]]] = {
         replaced(Transaction, "_prove", _needs_no_reader),
         lambda: making.test_what_a_stolen_terminal_cannot_do(2),
     ),
-    "no record of a debit": (
-        replaced(Session, "write_record", _says_no_record),
-        lambda: dialogue.test_a_torn_debit_is_found_out_at_the_next_tap(3, answer_lost=True),
+    "the record names another debit": (
+        replaced(Record, "encode", constant(bytes(32))),
+        lambda: dialogue.test_a_torn_debit_is_found_out_at_the_next_tap(4, answer_lost=True),
     ),
     "value read is left out of the proof": (
-        replaced(Session, "get_value", _forgets_its_value),
+        replaced(Session, "get_value", _leaves_out),
         tap,
     ),
     "reader's id left out of the proof": (
-        replaced(transaction_mac, "reader_input", constant(b"")),
-        dialogue.test_a_credit_is_proved_too_and_names_the_reader_before,
+        replaced(Session, "commit_reader_id", _leaves_out),
+        tap,
     ),
     "every torn debit taken for moved": (
         replaced(purse, "resolve", constant(purse.Fate.MOVED)),
