@@ -16,7 +16,8 @@ FAMILY = "uid_only"
 NUMBER_BYTES_MIN = 4  # the shortest of type A; shorter ones would meet by chance
 
 _RANDOM_UID_BYTES, _RANDOM_UID = 4, 0x08  # ISO/IEC 14443-3, 6.5.4: made anew in each field
-_NFC_DEP = b"\x01\xfe"  # IDm of a phone that plays a peer (NFC Forum Digital, NFCID2)
+# IDm of a phone that plays a peer (NFC Forum Digital, NFCID2).
+_IDM_BYTES, _NFC_DEP = 8, b"\x01\xfe"
 
 
 def identify(trust: CardTrust, presented: Presented, _nonce: bytes) -> FrameDialogue:
@@ -27,7 +28,7 @@ def identify(trust: CardTrust, presented: Presented, _nonce: bytes) -> FrameDial
         raise CardUnknown("a card without a number")
     if len(number) == _RANDOM_UID_BYTES and number[0] == _RANDOM_UID:
         raise CardUnknown("a number made anew in each field")
-    if number.startswith(_NFC_DEP):
+    if len(number) == _IDM_BYTES and number.startswith(_NFC_DEP):
         raise CardUnknown("a phone that plays a peer")
     return CardIdentity(
         family=FAMILY,

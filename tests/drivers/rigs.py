@@ -21,6 +21,9 @@ from tests.drivers.world import Log, examiner
 from tests.services.pcscd import Pcscd
 
 CARRIERS = ("pn532", "udp", pytest.param("pcsc", marks=pytest.mark.pcscd))
+# Readers that only say what they read: test_every_listening_reader.py; a keyboard needs a kernel's
+# input device, so only what stands behind its device is tested.
+LISTENING = {"serial_tag", "scanner", "keyboard_wedge"}
 # Quick enough for a test and still a pause.
 BACK_OFF = BackOff(first_s=0.05, most_s=0.2)
 

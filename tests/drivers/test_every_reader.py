@@ -12,7 +12,7 @@ from drivers.errors import CardGone, DriverError
 from drivers.exchange import Deadlines
 from drivers.reader import Presented, Reader, ReaderKind, Technology
 from protocol.plugins import discover
-from tests.drivers.rigs import CARRIERS, Rig, rig
+from tests.drivers.rigs import CARRIERS, LISTENING, Rig, rig
 from tests.drivers.world import SOON_S, examiner, member_card, reference
 
 KINDS = discover(drivers.readers, "READER", ReaderKind)
@@ -57,7 +57,8 @@ def present(reader: Reader) -> Presented:
 
 
 def test_a_kind_is_called_as_its_file() -> None:
-    assert {name: kind.name for name, kind in KINDS.items()} == {"nfc": "nfc", "pcsc": "pcsc"}
+    assert {name: kind.name for name, kind in KINDS.items()} == {name: name for name in KINDS}
+    assert KINDS.keys() == {"nfc", "pcsc"} | LISTENING
 
 
 def test_a_card_is_presented_identified_and_seen_to_go(rig: Rig) -> None:

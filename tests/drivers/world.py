@@ -195,6 +195,11 @@ class Log:
             self._changed.wait_for(lambda: len(self.heard) >= len(words), SOON_S)
             assert self.heard == list(words), f"heard {self.heard}, not {list(words)}"
 
+    def wait_for_change(self, timeout_s: float) -> None:
+        """Return once something more was heard, or after ``timeout_s``."""
+        with self._changed:
+            self._changed.wait(timeout_s)
+
     def first(self) -> str:
         """Return what was heard first, as soon as there is something."""
         with self._changed:
