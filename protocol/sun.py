@@ -123,14 +123,19 @@ def session_keys(picc: PiccData, file_key: bytes) -> SunKeys:
     """Return the keys of this read from the tag's file read key."""
     one, two = session_vectors(picc)
     if picc.mode is SunMode.LRP:
-        master = LrpKey.expand(file_key).cmac(one)
+        master = _session_key(picc, file_key, one)
         return SunKeys(master, master)
-    return SunKeys(cmac(AES(file_key), one), cmac(AES(file_key), two))
+    return SunKeys(_session_key(picc, file_key, one), _session_key(picc, file_key, two))
+
+
+def _session_key(picc: PiccData, file_key: bytes, vector: bytes) -> bytes:
+    is_lrp = picc.mode is SunMode.LRP
+    return LrpKey.expand(file_key).cmac(vector) if is_lrp else cmac(AES(file_key), vector)
 
 
 def sun_mac(picc: PiccData, file_key: bytes, window: bytes) -> bytes:
     """SDMMAC over the ASCII bytes between the MAC input offset and the MAC offset: 8 bytes."""
-    key = session_keys(picc, file_key).mac
+    key = _session_key(picc, file_key, session_vectors(picc)[1])
     full = LrpKey.expand(key).cmac(window) if picc.mode is SunMode.LRP else cmac(AES(key), window)
     return odd_bytes(full)
 
@@ -163,7 +168,8 @@ def seal_file(picc: PiccData, file_key: bytes, plain: bytes) -> bytes:
 
 def _file_cipher(picc: PiccData, file_key: bytes, counter: int) -> tuple[AES | LrpKey, bytes]:
     """The cipher of the file data of one read, and the IV or the counter it starts from."""
-    key, number = session_keys(picc, file_key).encryption, counter.to_bytes(COUNTER_BYTES, "little")
+    key = _session_key(picc, file_key, session_vectors(picc)[0])
+    number = counter.to_bytes(COUNTER_BYTES, "little")
     if picc.mode is SunMode.LRP:
         return LrpKey.expand(key), number.ljust(2 * COUNTER_BYTES, b"\x00")
     return AES(key), one_block(AES(key), number.ljust(_BLOCK, b"\x00"))

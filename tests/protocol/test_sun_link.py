@@ -43,7 +43,7 @@ def test_what_is_laid_out_is_read_back_where_the_tag_writes_it(mode: SunMode) ->
     ],
 )
 def test_what_a_tag_cannot_hold_is_refused(page: str, site: str, label: str) -> None:
-    with pytest.raises(ValueError, match="tag|ascii"):
+    with pytest.raises(ValueError, match=r"tag|ascii"):
         template(page, site, label, SunMode.LRP)
 
 
