@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from random import Random
 
 import cbor2
@@ -34,17 +34,26 @@ class World:
     """A rig, a hand on one of its terminals."""
 
     def __init__(self, rig: Rig, stack: ExitStack) -> None:
-        self.rig, self._stack = rig, stack
-        self._hands: dict[str, Hand] = {}
-        self.hand = self.hand_on(BY_HAND)
+        self.rig = rig
+        self.hand = Hand(rig, rig.terminals[BY_HAND])
+        stack.callback(self.hand.close)
         self.hand.go_on()
 
-    def hand_on(self, name: str) -> Hand:
-        """A second holder of a terminal's keys."""
-        if name not in self._hands:
-            self._hands[name] = Hand(self.rig, self.rig.terminals[name])
-            self._stack.callback(self._hands[name].close)
-        return self._hands[name]
+    @contextmanager
+    def instead_of(self, name: str) -> Iterator[Hand]:
+        """A second holder of a terminal's keys, which is off the line meanwhile.
+
+        Mosquitto lets in only one of the two at a time.
+        """
+        terminal = self.rig.terminals[name]
+        line = self.rig.lines[terminal.at.site]
+        line.cut()
+        hand = Hand(self.rig, terminal)
+        try:
+            yield hand
+        finally:
+            hand.close()
+            line.mend()
 
     def refused(self, count: int, say: Callable[[], None]) -> Tally[str]:
         """Reasons for which what ``say`` says is refused, ``count`` messages."""
@@ -138,20 +147,22 @@ def test_what_was_said_before_is_said_again(world: World) -> None:
 
 
 def test_another_terminals_records_under_the_own_name(world: World) -> None:
-    hand, other = world.hand, world.hand_on("t-0003")
+    hand = world.hand
     stolen = packed([paid_in(world.rig, hand.twin())])
-    reasons = world.refused(1, lambda: other.say(stolen))
+    with world.instead_of("t-0003") as other:
+        reasons = world.refused(1, lambda: other.say(stolen))
     assert reasons == {"wrong_terminal": 1}
     hand.go_on()
 
 
 def test_own_records_under_another_terminals_name(world: World) -> None:
     """Not even the broker passes them on: its certificate says who speaks."""
-    hand, other = world.hand, world.hand_on("t-0003")
+    hand = world.hand
     before = world.rig.refused()
     true = packed([paid_in(world.rig, hand.twin())])
-    other.say(true, topic=hand.topic)
-    world.refused(1, lambda: other.say(b""))
+    with world.instead_of("t-0003") as other:
+        other.say(true, topic=hand.topic)
+        world.refused(1, lambda: other.say(b""))
     assert world.rig.refused() - before == {"malformed": 1}
     assert hand.is_current()
     hand.go_on()
@@ -190,14 +201,15 @@ def test_a_leaf_that_does_not_exist_and_a_status_that_is_none(world: World) -> N
 
 def test_a_clone_that_says_other_bytes_is_a_fork(world: World) -> None:
     rig, name = world.rig, "t-0001"
-    counter, clone = Counter(rig, name, Random(1)), world.hand_on(name)
+    counter = Counter(rig, name, Random(1))
     counter.open()
     wait_until(lambda: rig.is_receipted(name), DRAIN_S, "the ledger has what the terminal wrote")
     before, entries = rig.terminal_document(name), world.entries()
     third = rig.record(name, 3)
-    other = paid_in(rig, clone.twin(Head(1, 2, third.record.prev)))
-    assert (other.record.seq, other.hash) != (third.record.seq, third.hash)
-    assert world.refused(1, lambda: clone.say(packed([other]))) == {"fork": 1}
+    with world.instead_of(name) as clone:
+        other = paid_in(rig, clone.twin(Head(1, 2, third.record.prev)))
+        assert (other.record.seq, other.hash) != (third.record.seq, third.hash)
+        assert world.refused(1, lambda: clone.say(packed([other]))) == {"fork": 1}
     _expect_stopped(rig, counter)
     document = rig.terminal_document(name)
     assert document["standing"] == "forked"
@@ -213,13 +225,14 @@ def test_a_clone_that_says_other_bytes_is_a_fork(world: World) -> None:
 
 def test_a_clone_that_is_ahead_is_found_by_the_terminal(world: World) -> None:
     rig, name = world.rig, "t-0003"
-    counter, clone = Counter(rig, name, Random(1)), world.hand_on(name)
+    counter = Counter(rig, name, Random(1))
     counter.open()
     wait_until(lambda: rig.is_receipted(name), DRAIN_S, "the ledger has what the terminal wrote")
     document = rig.terminal_document(name)
     head = Head(1, document["upto_seq"], bytes.fromhex(document["head_hash"]))
-    ahead = clone.twin(head)
-    clone.say(packed([ahead.record(Kind.DECLINE, reason="card_unknown", bundle=None)]))
+    with world.instead_of(name) as clone:
+        ahead = clone.twin(head)
+        clone.say(packed([ahead.record(Kind.DECLINE, reason="card_unknown", bundle=None)]))
     _expect_stopped(rig, counter)
     counter.close()
     world.hand.go_on()
