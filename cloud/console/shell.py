@@ -5,24 +5,26 @@ What a page says comes from its capability: templates beside its code, and a Pla
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from pydantic import BeforeValidator
 
 from cloud.console import display
 from cloud.console.texts import Catalogue, Language, language_of
 from cloud.console.words import WORDS
 from cloud.http.backend import Backend
 from cloud.http.errors import status_of
-from cloud.http.identity import CONSOLE_PATH, Caller, Permission
+from cloud.http.identity import CONSOLE_PATH, SESSION_COOKIE, Caller, Permission
 from protocol.errors import ProductError
 
 LANGUAGE_COOKIE = "tapledger_language"
@@ -32,6 +34,7 @@ STATIC = Path(__file__).parent / "static"
 STATIC_PATH = f"{CONSOLE_PATH}/static"
 LOGIN_PATH = f"{CONSOLE_PATH}/login"
 _CLOUD = Path(__file__).parents[1]
+_WHOLE = re.compile(r"[0-9]{1,15}")  # below 2^53, the largest that a database and JSON keep
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,9 @@ class Shell:
                 return self.page(request, "console/again.html", {})
             back = f"?next={quote(_here(request), safe='')}" if request.method == "GET" else ""
             return RedirectResponse(f"{LOGIN_PATH}{back}", HTTPStatus.SEE_OTHER)
+        if not hasattr(request.state, "caller"):
+            held = request.cookies.get(SESSION_COOKIE, "")
+            request.state.caller = self.backend.guard.sessions.caller(held)
         return self.page(request, "console/error.html", {"error": error}, status_of(error))
 
     def _environment(self, language: Language) -> Environment:
@@ -158,6 +164,15 @@ def _may(caller: Caller | None) -> dict[str, bool]:
 def _here(request: Request) -> str:
     query = request.url.query
     return f"{request.url.path}?{query}" if query else request.url.path
+
+
+def _whole(text: str) -> int:
+    return int(text) if _WHOLE.fullmatch(text) else 0
+
+
+# A number in a page's address. What is none becomes 0, which nothing has: a person who mistyped
+# an address is told that there is no such thing, not which field is of which type.
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 def inside(path: str) -> str:

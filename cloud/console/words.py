@@ -56,6 +56,9 @@ WORDS: dict[str, str] = {
     # what a terminal says of itself
     "history_differs": "The ledger has another history",
     "ledger_went_back": "The ledger had lost records",
+    "reader_opening": "Being opened",
+    "reader_ready": "Ready",
+    "reader_stopped": "Switched off",
     "reader_lost": "Reader does not answer",
     "reader_refused": "Reader is not allowed",
     "channel_broken": "Reader garbled the line",
@@ -65,6 +68,7 @@ WORDS: dict[str, str] = {
     "bad_bundle": "Refused a price list",
     "time_ahead": "Refused a word of the cloud from the future",
     "certificate_ends": "Certificate must be renewed",
+    "checkout": "Runs from its source folder",
     # why a terminal declined, or what a card event was
     "balance_shown": "Balance shown",
     "balance_too_low": "Balance too low",

@@ -143,12 +143,19 @@ def _orders(pages: APIRouter, shell: Shell, keys: Keys) -> None:
         backend.line.command(terminal, signed)
         return RedirectResponse(f"{PATH}/{terminal}?sent={verb}", HTTPStatus.SEE_OTHER)
 
-    @pages.get(f"{PATH}/{{terminal}}/revoke")
-    def ask(request: Request, terminal: TerminalPath) -> Response:
+    def ask(request: Request, terminal: str, template: str) -> Response:
         shell.enter(request, Permission.OPERATE)
         with backend.database.read() as connection:
             found = store.terminal(connection, terminal)
-        return shell.page(request, "fleet/revoke.html", {"terminal": found})
+        return shell.page(request, template, {"terminal": found})
+
+    @pages.get(f"{PATH}/{{terminal}}/lock")
+    def ask_lock(request: Request, terminal: TerminalPath) -> Response:
+        return ask(request, terminal, "fleet/lock.html")
+
+    @pages.get(f"{PATH}/{{terminal}}/revoke")
+    def ask_revoke(request: Request, terminal: TerminalPath) -> Response:
+        return ask(request, terminal, "fleet/revoke.html")
 
     @pages.post(f"{PATH}/{{terminal}}/revoke")
     def revoke(request: Request, terminal: TerminalPath) -> Response:

@@ -13,17 +13,17 @@ from sqlalchemy import Connection
 
 from cloud.console.overview import Panel
 from cloud.console.sheet import sheet
-from cloud.console.shell import Place, Shell
+from cloud.console.shell import Place, Shell, Whole
 from cloud.http.document import TerminalPath
 from cloud.http.identity import CONSOLE_PATH, Permission
 from cloud.ledger import search
-from cloud.ledger.api import KINDS, Number
+from cloud.ledger.api import KINDS
 from cloud.ledger.documents import NOTE_MAX, Note, decoded
 from cloud.ledger.figures import figures, sales_by_site
 from cloud.ledger.judgement import take
 from cloud.ledger.proof import Proof, proof, quarantined
 from cloud.storage.rows import FORK, Settlement
-from protocol.record import record_hash
+from protocol.record import Kind, record_hash
 from protocol.signing import key_id
 
 PATH = f"{CONSOLE_PATH}/records"
@@ -35,6 +35,12 @@ QUARANTINE_PLACE = Place(
 # One page of a listing, and one file.
 PAGE, SHEET = 50, 500
 RECENT = 8
+
+# What terminals write, so what one may look for; a record of another kind is shown all the same.
+WRITTEN = (
+    *(Kind.SALE, Kind.TOP_UP, Kind.VOID, Kind.CARD_EVENT, Kind.DECLINE),
+    *(Kind.BUNDLE_ON, Kind.CLOCK_STEP, Kind.OPERATOR, Kind.EPOCH_OPEN),
+)
 
 # What is checked of a record, in the order in which somebody else would.
 CHECKS = (
@@ -70,7 +76,7 @@ def _quarantine(pages: APIRouter, shell: Shell, currency: str) -> None:
         return shell.page(request, "ledger/quarantine.html", {"rows": rows, "final": FORK})
 
     @pages.get(f"{QUARANTINE_PATH}/{{terminal}}/{{epoch}}/{{seq}}/accept")
-    def ask(request: Request, terminal: TerminalPath, epoch: Number, seq: Number) -> Response:
+    def ask(request: Request, terminal: TerminalPath, epoch: Whole, seq: Whole) -> Response:
         shell.enter(request, Permission.OPERATE)
         with backend.database.read() as connection:
             found = proof(connection, terminal, epoch, seq)
@@ -80,8 +86,8 @@ def _quarantine(pages: APIRouter, shell: Shell, currency: str) -> None:
     def accept(
         request: Request,
         terminal: TerminalPath,
-        epoch: Number,
-        seq: Number,
+        epoch: Whole,
+        seq: Whole,
         note: Annotated[Note, Form()],
     ) -> Response:
         caller = shell.enter(request, Permission.OPERATE)
@@ -106,7 +112,8 @@ def _listing(pages: APIRouter, shell: Shell) -> None:
         with shell.backend.database.read() as connection:
             found = search.find(connection, query, PAGE)
         chosen = {"terminal": terminal, "member": member, "kind": kind, "text": text}
-        facts = {"records": found, "kinds": list(KINDS), "page": PAGE, "chosen": chosen}
+        kinds = [each.name.lower() for each in WRITTEN]
+        facts = {"records": found, "kinds": kinds, "page": PAGE, "chosen": chosen}
         return shell.page(request, "ledger/records.html", facts)
 
     @pages.get(f"{PATH}.csv")
@@ -143,7 +150,7 @@ def _one(pages: APIRouter, shell: Shell) -> None:
             return proof(connection, terminal, epoch, seq)
 
     @pages.get(f"{PATH}/{{terminal}}/{{epoch}}/{{seq}}")
-    def one(request: Request, terminal: TerminalPath, epoch: Number, seq: Number) -> Response:
+    def one(request: Request, terminal: TerminalPath, epoch: Whole, seq: Whole) -> Response:
         found = find(request, terminal, epoch, seq)
         sums: dict[str, int] = defaultdict(int)
         for entry in found.entries:
@@ -158,7 +165,7 @@ def _one(pages: APIRouter, shell: Shell) -> None:
         return shell.page(request, "ledger/record.html", facts)
 
     @pages.get(f"{PATH}/{{terminal}}/{{epoch}}/{{seq}}/data")
-    def data(request: Request, terminal: TerminalPath, epoch: Number, seq: Number) -> Response:
+    def data(request: Request, terminal: TerminalPath, epoch: Whole, seq: Whole) -> Response:
         found = find(request, terminal, epoch, seq)
         name = f"{terminal}-{epoch}-{seq}.cose"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, select
 
 from cloud.storage.rows import SEQ_BITS, seq_of
 from cloud.storage.schema import epochs, records, terminals
-from protocol.record import Kind
+from protocol.record import Kind, read
 
 # One page.
 PAGE = 50
@@ -46,6 +46,11 @@ class Found(NamedTuple):
     def word(self) -> str:
         """The kind as a code; empty when the bytes cannot be read."""
         return self.kind.name.lower() if self.kind else ""
+
+    @property
+    def reason(self) -> str:
+        """Why it was declined, or which command of an operator it is, as a code; often empty."""
+        return read(self.data)[0].record.reason if self.kind else ""
 
 
 def find(connection: Connection, query: Query, limit: int = PAGE) -> list[Found]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -13,11 +14,11 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from cloud.console.overview import Panel
-from cloud.console.shell import Place, Shell
+from cloud.console.shell import Place, Shell, Whole
 from cloud.http.errors import BadJson, fault_of, status_of
 from cloud.http.identity import CONSOLE_PATH, Permission
 from cloud.rules import store
-from cloud.rules.api import Number, Publisher, add
+from cloud.rules.api import Publisher, add
 from cloud.rules.documents import NewBundle, bundle_document, content, state_of
 from cloud.rules.model import Release
 from protocol.errors import ProductError
@@ -51,7 +52,7 @@ def _reading(pages: APIRouter, shell: Shell) -> None:
         return shell.page(request, "rules/bundles.html", {"bundles": found})
 
     @pages.get(f"{PATH}/{{number}}")
-    def one(request: Request, number: Number) -> Response:
+    def one(request: Request, number: Whole) -> Response:
         shell.enter(request, Permission.FLEET)
         now_ms = shell.backend.clock_ms()
         with shell.backend.database.read() as connection:
@@ -97,7 +98,8 @@ def _read(text: str) -> NewBundle:
 
 def _draft_text(newest: Release | None, activate_ms: int) -> str:
     """The newest bundle as a draft of the next one."""
-    draft: dict[str, Any] = {"activate_ms": activate_ms}
+    at = datetime.fromtimestamp(activate_ms // 1000, UTC)
+    draft: dict[str, Any] = {"activate_at": at.isoformat()}
     if newest is None:
         draft["products"] = [
             {"sku": "coffee", "price": 1800, "name_zh": "咖啡", "name_en": "Coffee"}

@@ -128,7 +128,7 @@ def _say(database: Database, first: Till, second: Till, third: Till) -> None:
             oldest_ms=heard_ms - 20_000 if waiting else 0,
             bundle_version=1,
             list_version=18,
-            reader="pn532",
+            reader="ready",
         )
         with database.write() as connection:
             fleet.hear_status(connection, till.terminal, status, heard_ms)

@@ -18,6 +18,16 @@ function showLocalTimes(root) {
 document.addEventListener("DOMContentLoaded", () => showLocalTimes(document));
 document.addEventListener("htmx:load", (event) => showLocalTimes(event.detail.elt));
 
+/** Marks a table that goes on to the right, where scrollbars are hidden until one scrolls. */
+function markWide() {
+  for (const box of document.querySelectorAll(".scroll")) {
+    box.classList.toggle("more", box.scrollWidth - box.clientWidth - box.scrollLeft > 1);
+  }
+}
+for (const event of ["DOMContentLoaded", "htmx:load"]) document.addEventListener(event, markWide);
+document.addEventListener("scroll", markWide, { capture: true, passive: true });
+addEventListener("resize", markWide);
+
 function tell(stale) {
   const notice = document.getElementById("stale");
   if (notice) notice.hidden = !stale;

@@ -76,9 +76,14 @@ def test_a_session_that_ends_asks_for_a_new_login(console: Console, page: Page) 
         *("/console", "/console/terminals", "/console/terminals/t-0001", "/console/members"),
         *("/console/members/m-000001", "/console/records", "/console/records/t-0001/1/1"),
         *("/console/records/t-0001/1/1/data", "/console/quarantine", "/console/bundles"),
-        *("/console/bundles/1", "/console/publish", "/console/terminals/t-0001/revoke"),
+        *(
+            "/console/bundles/1",
+            "/console/bundles/new",
+            "/console/publish",
+            "/console/terminals/t-0001/revoke",
+        ),
         *("/console/terminals.csv", "/console/members.csv", "/console/records.csv"),
-        "/console/members/m-000001/statement.csv",
+        *("/console/terminals/t-0001/lock", "/console/members/m-000001/statement.csv"),
     ],
 )
 def test_nothing_is_shown_without_a_session(client: Clients, path: str) -> None:

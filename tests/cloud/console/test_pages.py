@@ -19,6 +19,7 @@ PAGES: dict[str, tuple[str, int, str, str]] = {
     "terminals": ("/console/terminals", 200, "Terminals", "终端"),
     "terminal": ("/console/terminals/t-0002", 200, "t-0002 Online", "t-0002 在线"),
     "revoke": ("/console/terminals/t-0001/revoke", 200, "Revoke t-0001", "吊销 t-0001"),
+    "lock": ("/console/terminals/t-0001/lock", 200, "Lock t-0001", "锁定 t-0001"),
     "members": ("/console/members", 200, "Members", "会员"),
     "member": ("/console/members/m-000001", 200, "林美玲", "林美玲"),
     "records": ("/console/records", 200, "Records", "记录"),
@@ -33,6 +34,7 @@ PAGES: dict[str, tuple[str, int, str, str]] = {
         *("Book a record that is kept apart", "将隔离的记录入账"),
     ),
     "unknown-member": ("/console/members/nobody", 404, "No member has this id", "没有此编号的会员"),
+    "unknown-bundle": ("/console/bundles/new", 404, "No bundle has this number", "没有此编号"),
     "nothing": ("/console/nothing", 404, "There is nothing", "此地址没有内容"),
 }
 
@@ -84,6 +86,8 @@ def test_the_login_page_too(shown: Console, page: Page, language: Language) -> N
     page.get_by_role("textbox").or_(page.locator("#token")).first.fill("tl_wrong")
     page.locator("button.main").click()
     expect(page.get_by_role("alert")).to_contain_text("not_authenticated")
+    expect(page.get_by_role("alert")).not_to_contain_text("Bearer")
+    expect(page.get_by_text("tapledger-cloud token create --role operator")).to_be_visible()
     assert accessibility_report(page) == ""
 
 
@@ -103,6 +107,28 @@ def test_everything_can_be_read_without_scripts(shown: Console, page: Page, name
         path, status, heading, _ = PAGES[name]
         assert shown.open(tab, path) == status
         expect(tab.get_by_role("heading", level=1)).to_contain_text(heading)
+
+
+def test_a_table_that_goes_on_shows_it(shown: Console, page: Page) -> None:
+    table = page.locator(".scroll")
+    page.set_viewport_size({"width": 1900, "height": 900})
+    shown.open(page, "/console/terminals")
+    expect(table).not_to_have_class("scroll more")
+    page.set_viewport_size({"width": 390, "height": 740})
+    expect(table).to_have_class("scroll more")
+    table.evaluate("(box) => box.scrollTo(box.scrollWidth, 0)")
+    expect(table).to_have_class("scroll")
+
+
+def test_the_overview_leaves_no_hole(shown: Console, page: Page) -> None:
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    shown.open(page, "/console")
+    rights = page.locator(".panels > .panel").evaluate_all(
+        "(all) => all.map((each) => [each.offsetTop, each.offsetLeft + each.offsetWidth])"
+    )
+    rows = {top: max(right for at, right in rights if at == top) for top, _ in rights}
+    assert len(set(rows.values())) == 1
+    assert len(rights) > len(rows), "no row has two panels"
 
 
 @pytest.mark.parametrize("role", Role)

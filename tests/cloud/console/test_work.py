@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+import run
 from cloud.fleet import store
 from cloud.http.identity import Role
 from cloud.ledger.transaction import Ledger
 from protocol import command
 from protocol.command import CommandDone, Verb
+from protocol.record import Kind
 from protocol.status import Status
 from tests.cloud.console.conftest import Console
 from tests.cloud.day import commit
@@ -80,7 +84,12 @@ def test_members_are_found_while_one_types(console: Console, page: Page) -> None
 @pytest.mark.browser
 def test_an_operator_locks_a_terminal_and_sees_its_answer(console: Console, page: Page) -> None:
     console.open(page, "/console/terminals/t-0001", Role.OPERATOR)
-    page.get_by_role("button", name="Lock").click()
+    page.get_by_role("link", name="Lock …").click()
+    page.get_by_role("link", name="Leave it open").click()
+    assert console.front.line.commands == []
+    page.get_by_role("link", name="Lock …").click()
+    expect(page.get_by_text("accepts no card until somebody unlocks it")).to_be_visible()
+    page.get_by_role("button", name="Lock this terminal").click()
     expect(page.get_by_role("status").filter(has_text="Sent: Lock")).to_be_visible()
     (sent,) = console.front.line.commands
     ordered = command.accept(sent, {LEDGER_KEY.key_id: LEDGER_KEY.verifier})
@@ -91,7 +100,47 @@ def test_an_operator_locks_a_terminal_and_sees_its_answer(console: Console, page
         store.finish_command(connection, "t-0001", done, NOON_MS)
         store.hear_status(connection, "t-0001", status, NOON_MS)
     expect(page.get_by_role("button", name="Unlock")).to_be_visible(timeout=LIVE_MS)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Locked")
     expect(page.get_by_role("row").filter(has_text="operator-1")).to_contain_text("Done")
+    expect(page.get_by_role("status").filter(has_text="The terminal answered")).to_be_visible()
+
+
+@pytest.mark.browser
+def test_the_listing_names_an_operators_command(console: Console, page: Page) -> None:
+    till = console.town.add_till("t-0004")
+    ledger = Ledger(console.front.database, CURRENCY, console.front.clock_ms)
+    commit(ledger, till, till.open(), till.record(Kind.OPERATOR, reason="lock", bundle=None))
+    console.open(page, "/console/records?terminal=t-0004")
+    expect(page.get_by_role("row").filter(has_text="t-0004-1-2")).to_contain_text("Operator Lock")
+
+
+def test_one_can_look_for_what_terminals_write_and_nothing_else(client: Clients) -> None:
+    sources = "".join(path.read_text() for path in (run.ROOT / "edge").rglob("*.py"))
+    written = {name.lower() for name in re.findall(r"\bKind\.([A-Z_]+)", sources)}
+    page = client(Role.READER).get("/console/records").text
+    offered = re.findall(r'<option value="(\w+)"', page)
+    assert set(offered) == written
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/console/bundles/new", "unknown_bundle"),
+        ("/console/bundles/1.5", "unknown_bundle"),
+        (f"/console/bundles/{'9' * 30}", "unknown_bundle"),
+        ("/console/records/t-0001/one/3", "unknown_record"),
+        ("/console/records/t-0001/1/-3/data", "unknown_record"),
+        ("/console/quarantine/t-0003/1/x/accept", "unknown_record"),
+    ],
+)
+def test_an_address_that_was_mistyped_leads_to_nothing_in_plain_words(
+    client: Clients, path: str, code: str
+) -> None:
+    answer = client(Role.ADMIN).get(path)
+    assert answer.status_code == 404
+    assert code in answer.text
+    assert "integer" not in answer.text
+    assert 'href="/console/members"' in answer.text
 
 
 @pytest.mark.browser
@@ -103,7 +152,7 @@ def test_revoking_asks_first(console: Console, page: Page) -> None:
     page.get_by_role("link", name="Revoke …").click()
     page.get_by_role("button", name="Revoke this terminal").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Revoked")
-    expect(page.get_by_role("button", name="Lock")).to_have_count(0)
+    expect(page.get_by_role("link", name="Lock …")).to_have_count(0)
     assert console.front.line.said == [("terminal", "t-0002")]
 
 
@@ -124,6 +173,7 @@ def test_prices_are_published_and_a_wrong_draft_is_kept(console: Console, page: 
     page.get_by_role("link", name="Publish …").click()
     text = page.get_by_label("Bundle as JSON")
     draft = json.loads(text.input_value())
+    assert datetime.fromisoformat(draft["activate_at"]).utcoffset() == timedelta(0)
     draft["golden"] = [{"basket": [{"sku": "p-0", "quantity": 1}], "total": 1, "earned": 3}]
     text.fill(json.dumps(draft))
     page.get_by_role("button", name="Check, sign and publish").click()
