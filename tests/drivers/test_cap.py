@@ -10,8 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers import cap
-from drivers.errors import (
-)
 from tests.drivers.javacard_world import (
     MODULE,
     PACKAGE,
