@@ -139,3 +139,30 @@ class CardRefused(DriverError):
     def __init__(self, status: int, detail: str = "") -> None:
         super().__init__(detail)
         self.status = status
+
+
+class PrinterLost(DriverError):
+    """The receipt printer, its cable or its network is gone, or it takes too long."""
+
+    code = "printer_lost"
+    what = "The receipt printer does not answer"
+    kept = "The sale stands; its receipt can be printed later."
+    todo = "Check the printer's cable and power, then ask for the receipt again."
+
+
+class PrinterPaper(DriverError):
+    """The receipt printer has no paper."""
+
+    code = "printer_paper"
+    what = "The receipt printer has no paper"
+    kept = "The sale stands; its receipt waits."
+    todo = "Put a new roll in."
+
+
+class PrinterRefused(DriverError):
+    """A printer's entry in the configuration, or a receipt, that means nothing."""
+
+    code = "printer_refused"
+    what = "The receipt cannot be printed here"
+    kept = "The sale stands."
+    todo = "Correct the printer's entry in the terminal's configuration."
