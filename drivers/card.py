@@ -72,10 +72,12 @@ class CardKind:
     It returns a Dialogue for the technology APDU, else a FrameDialogue. Either raises CardUnknown
     when the card has no application of this family, so that the next family is asked, and another
     DriverError when the card is of this family and fails. Families that are surer (``assurance``)
-    are asked first.
+    are asked first. ``needs_site``: without a site's key there is nothing to ask a card, and the
+    time of a tap is not spent on it.
     """
 
     name: str
     assurance: CardClass
     identify: Callable[[CardTrust, Presented, bytes], Dialogue | FrameDialogue]
     technology: Technology = Technology.APDU
+    needs_site: bool = False

@@ -30,7 +30,7 @@ def _may_be(kind: CardKind, presented: Presented) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examiner:
-    """What an identification needs: families, trust (asked each time, as days pass), world.
+    """What an identification needs: families, trust (asked for each card), world.
 
     ``nonce`` gives NONCE_BYTES fresh random bytes; ``now`` is a monotonic clock in seconds.
     """
@@ -43,16 +43,19 @@ class Examiner:
 
     def identify(self, reader: Reader, presented: Presented) -> CardIdentity:
         """Return who the presented card is; CardUnknown when no family knows it."""
+        trust = self.trust()
         for kind in self.kinds:
-            if _may_be(kind, presented):
+            if _may_be(kind, presented) and (trust.site is not None or not kind.needs_site):
                 try:
-                    return self._ask(kind, reader, presented)
+                    return self._ask(kind, trust, reader, presented)
                 except CardUnknown:
                     continue
         raise CardUnknown
 
-    def _ask(self, kind: CardKind, reader: Reader, presented: Presented) -> CardIdentity:
-        dialogue = kind.identify(self.trust(), presented, self.nonce())
+    def _ask(
+        self, kind: CardKind, trust: CardTrust, reader: Reader, presented: Presented
+    ) -> CardIdentity:
+        dialogue = kind.identify(trust, presented, self.nonce())
         if kind.technology is Technology.APDU:
             apdus = cast("Dialogue", dialogue)
             return hold(apdus, reader, self.deadlines, self.now, extended=presented.extended)

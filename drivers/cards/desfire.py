@@ -36,4 +36,4 @@ def identify(trust: CardTrust, presented: Presented, nonce: bytes) -> Dialogue:
     return identity(trust, (yield from open_purse(trust.site, presented, nonce)))
 
 
-CARD = CardKind(name=FAMILY, assurance=CardClass.VALUE, identify=identify)
+CARD = CardKind(name=FAMILY, assurance=CardClass.VALUE, identify=identify, needs_site=True)

@@ -169,5 +169,9 @@ def personalise(idm: bytes, key: ReadKey, nonce: bytes) -> Generator[bytes, byte
 
 
 CARD = CardKind(
-    name=FAMILY, assurance=CardClass.SECURE, identify=identify, technology=Technology.FELICA
+    name=FAMILY,
+    assurance=CardClass.SECURE,
+    identify=identify,
+    technology=Technology.FELICA,
+    needs_site=True,
 )

@@ -326,4 +326,4 @@ def _set_file(session: Session, template: SunTemplate) -> Steps:
         raise CardForged("the settings read back differently from what was written")
 
 
-CARD = CardKind(name=FAMILY, assurance=CardClass.SECURE, identify=identify)
+CARD = CardKind(name=FAMILY, assurance=CardClass.SECURE, identify=identify, needs_site=True)

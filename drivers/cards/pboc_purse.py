@@ -335,4 +335,4 @@ def identify(trust: CardTrust, _presented: Presented, nonce: bytes) -> Dialogue:
     )
 
 
-CARD = CardKind(name=FAMILY, assurance=CardClass.VALUE, identify=identify)
+CARD = CardKind(name=FAMILY, assurance=CardClass.VALUE, identify=identify, needs_site=True)

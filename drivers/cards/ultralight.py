@@ -141,5 +141,9 @@ def _cut(first: int, data: bytes) -> list[tuple[int, bytes]]:
 
 
 CARD = CardKind(
-    name=FAMILY, assurance=CardClass.SECURE, identify=identify, technology=Technology.TYPE_2
+    name=FAMILY,
+    assurance=CardClass.SECURE,
+    identify=identify,
+    technology=Technology.TYPE_2,
+    needs_site=True,
 )

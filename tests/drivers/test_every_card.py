@@ -14,7 +14,15 @@ from drivers.errors import CardUnknown
 from drivers.identify import card_kinds
 from drivers.reader import Technology
 from protocol.plugins import discover
-from tests.drivers.world import NONCE, PRESENTED, TRUST
+from tests.drivers.world import (
+    NONCE,
+    PRESENTED,
+    TRUST,
+    DirectReader,
+    blank_card,
+    examiner,
+    issue_to,
+)
 
 if TYPE_CHECKING:
     from drivers.card import Dialogue
@@ -44,3 +52,19 @@ def test_the_surest_family_is_asked_first() -> None:
     assurances = [kind.assurance for kind in card_kinds()]
     assert assurances == sorted(assurances)
     assert assurances
+
+
+def test_without_a_sites_key_nothing_is_asked_that_needs_one() -> None:
+    """A member's card is identified in the exchanges of its own family alone."""
+    card = blank_card()
+    issue_to(DirectReader(card))
+    card.reset()
+    reader = DirectReader(card)
+    identity = examiner().identify(reader, reader.presented)
+    assert identity.family == "cpu"
+    assert [command[1] for command in reader.sent[:3]] == [0xA4, 0xB0, 0x88]
+    assert {kind.name for kind in KINDS.values() if not kind.needs_site} == {
+        "cpu",
+        "qr_credential",
+        "uid_only",
+    }
