@@ -1,0 +1,252 @@
+"""The CPU card with files: its member file under secure messaging, what is refused, torn cards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.apdu import ResponseApdu
+from drivers.card import CardTrust
+from drivers.cards import file_card as family
+from drivers.cards.file_card import Member, identify, write_member
+from drivers.errors import (
+    CardExpired,
+    CardForeign,
+    CardForged,
+    CardGone,
+    CardUnknown,
+    ChannelBroken,
+    DriverError,
+)
+from drivers.exchange import Deadlines, hold
+from drivers.secure_channel import retail_mac
+from drivers.site_keys import SiteKey
+from drivers.virtual.cards.file_card import FileCard
+from drivers.virtual.cards.file_card_state import TRIES
+from drivers.virtual.command import Command
+from drivers.virtual.transmission import Answer
+from protocol.credential import card_reference
+from protocol.record import CardClass
+from tests.drivers.file_card_world import (
+    FILE_TRUST,
+    PIER,
+    QUAY,
+    ask,
+    change_key,
+    do,
+    file_card,
+    member,
+    state,
+)
+from tests.drivers.frame_world import ESTATE, check_transcript, draws
+from tests.drivers.rigs import CARRIERS, Rig, rig
+from tests.drivers.test_every_reader import present
+from tests.drivers.virtual import test_file_card as contract
+from tests.drivers.world import NONCE, PRESENTED, TODAY, TRUST, DirectReader, member_card, serial
+
+
+def test_a_member_file_is_read_in_four_commands_and_never_in_clear() -> None:
+    reader = DirectReader(file_card())
+    identity = ask(reader)
+    assert identity.assurance is CardClass.SECURE
+    assert identity.reference == card_reference(TRUST.reference_key, "file_card", serial(1))
+    assert [command[:2].hex() for command in reader.sent] == ["00a4", "0084", "0082", "0cb0"]
+    assert len(identity.proof) == 96
+    assert serial(1).hex() not in repr(identity)
+
+
+@pytest.mark.parametrize("site", [QUAY, PIER])
+def test_each_site_has_a_key_of_its_own(site: SiteKey) -> None:
+    assert ask(DirectReader(file_card()), replace(FILE_TRUST, site=site)).counter is None
+
+
+@pytest.mark.parametrize(
+    ("trust", "error"),
+    [
+        (TRUST, CardForeign),
+        (replace(TRUST, site=ESTATE.site_key("mall", 0)), CardForeign),
+        (replace(TRUST, site=ESTATE.site_key("mall", 1)), CardForeign),
+        (replace(FILE_TRUST, tenant="elsewhere"), CardForeign),
+        (replace(FILE_TRUST, day=TODAY + 2), CardExpired),
+    ],
+)
+def test_a_card_that_is_not_for_here(trust: CardTrust, error: type[DriverError]) -> None:
+    with pytest.raises(error):
+        ask(DirectReader(file_card()), trust)
+
+
+def test_a_wrong_site_key_costs_a_try_and_a_right_one_gives_it_back() -> None:
+    reader = DirectReader(file_card())
+    with pytest.raises(CardForeign):
+        ask(reader, replace(TRUST, site=ESTATE.site_key("mall", 0)))
+    assert state(reader).keys[family.READ_KEYS].tries == TRIES - 1
+    ask(reader)
+    assert state(reader).keys[family.READ_KEYS].tries == TRIES
+
+
+def test_the_file_of_another_card_is_forged() -> None:
+    with pytest.raises(CardForged, match="another card"):
+        ask(DirectReader(file_card(1, member(2))))
+
+
+def test_another_card_is_left_to_the_next_family() -> None:
+    with pytest.raises(CardUnknown):
+        ask(DirectReader(member_card(1)))
+
+
+def test_a_changed_answer_is_noticed() -> None:
+    card, dialogue = file_card(), identify(FILE_TRUST, PRESENTED, NONCE)
+    command = next(dialogue)
+    for _ in range(3):
+        command = dialogue.send(ResponseApdu.decode(card.transmit(command.encode())))
+    answer = bytearray(card.transmit(command.encode()))
+    answer[5] ^= 1
+    with pytest.raises(ChannelBroken):
+        dialogue.send(ResponseApdu.decode(bytes(answer)))
+
+
+def test_a_member_file_is_written_and_read_back() -> None:
+    reader = DirectReader(file_card())
+    longer = member()._replace(expires_day=TODAY + 400)
+    do(write_member(change_key(), longer, NONCE), reader)
+    assert ask(reader, replace(FILE_TRUST, day=TODAY + 400)).assurance is CardClass.SECURE
+    assert len(reader.sent) == 5 + 4
+    with pytest.raises(CardForeign):
+        do(write_member(change_key(2), longer, NONCE), reader)
+    with pytest.raises(CardForged):
+        do(write_member(change_key(), member(2), NONCE), reader)
+
+
+@pytest.mark.parametrize("apdu", range(1, 6))
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_torn_write_leaves_the_old_file_or_the_new_one(apdu: int, lost: bool) -> None:  # noqa: FBT001
+    reader = DirectReader(file_card())
+    longer = member()._replace(expires_day=TODAY + 400)
+    reader.faults.cut_after(apdu, answer_lost=lost)
+    with pytest.raises(CardGone):
+        do(write_member(change_key(), longer, NONCE), reader)
+    file = state(reader).files[family.MEMBER_FILE]
+    assert Member.decode(file.content) == (longer if (apdu, lost) >= (4, True) else member())
+    ask(reader)
+    reader.card.reset()
+    do(write_member(change_key(), longer, NONCE), reader)
+    assert Member.decode(file.content) == longer
+
+
+@settings(max_examples=200)
+@given(st.lists(st.binary(max_size=60), max_size=5))
+def test_garbage_from_a_card_is_a_driver_error(answers: list[bytes]) -> None:
+    dialogue = identify(FILE_TRUST, PRESENTED, NONCE)
+    next(dialogue)
+    with pytest.raises(DriverError):  # noqa: PT012 - whichever answer ends it
+        for answer in answers:
+            dialogue.send(ResponseApdu(answer, 0x9000))
+        dialogue.send(ResponseApdu(b"", 0x6F00))
+
+
+@given(st.binary(max_size=60))
+def test_a_member_file_is_read_or_refused(data: bytes) -> None:
+    try:
+        Member.decode(data)
+    except DriverError:
+        return
+
+
+@pytest.fixture(name="rig", params=CARRIERS)
+def _rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    built = rig(request.param, lambda: request.getfixturevalue("pcscd"))
+    yield built
+    built.carrier.close()
+
+
+def test_over_a_real_reader_stack(rig: Rig) -> None:
+    rig.carrier.insert(file_card())
+    with rig.reader() as reader:
+        shown = present(reader)
+        dialogue = identify(FILE_TRUST, shown, NONCE)
+        found = hold(dialogue, reader, Deadlines(), time.monotonic, extended=shown.extended)
+    assert found.reference == card_reference(TRUST.reference_key, "file_card", serial(1))
+
+
+def test_the_dialogue_is_as_recorded() -> None:
+    card = file_card(draw=draws())
+    lines = [f"# A member file under secure messaging; nonce {NONCE.hex()}."]
+    dialogue = identify(FILE_TRUST, PRESENTED, NONCE)
+    command = next(dialogue)
+    try:
+        while True:
+            answer = card.transmit(command.encode())
+            lines += [f"> {command.encode().hex().upper()}", f"< {answer.hex().upper()}"]
+            command = dialogue.send(ResponseApdu.decode(answer))
+    except StopIteration:
+        check_transcript("file_card/member.txt", "\n".join(lines) + "\n")
+
+
+# Mutants: each is one protection taken away; the named check sees it.
+
+
+def card_takes_any_token(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(retail_mac, "compare_digest", lambda *_: True)
+
+
+def serial_not_compared(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Member, "serial", property(lambda _: serial(1)))
+
+
+def rights_not_asked_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FileCard, "_require", lambda *_: None)
+
+
+def challenge_stays_good(patch: pytest.MonkeyPatch) -> None:
+    whole = FileCard._run  # noqa: SLF001 - it is the mutant's
+
+    def mutant(card: FileCard, command: Command) -> Answer:
+        kept = card._challenge  # noqa: SLF001 - it is the mutant's
+        answer = whole(card, command)
+        card._challenge = card._challenge or kept  # noqa: SLF001 - it is the mutant's
+        return answer
+
+    patch.setattr(FileCard, "_run", mutant)
+
+
+def plain_command_keeps_the_session(patch: pytest.MonkeyPatch) -> None:
+    whole = FileCard._run  # noqa: SLF001 - it is the mutant's
+
+    def mutant(card: FileCard, command: Command) -> Answer:
+        kept = card._session  # noqa: SLF001 - it is the mutant's
+        answer = whole(card, command)
+        card._session = card._session or kept  # noqa: SLF001 - it is the mutant's
+        return answer
+
+    patch.setattr(FileCard, "_run", mutant)
+
+
+def tries_not_counted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("drivers.virtual.cards.file_card.TRIES", TRIES + 1)
+
+
+MUTANTS: dict[Callable[[pytest.MonkeyPatch], None], Callable[[], None]] = {
+    card_takes_any_token: test_a_changed_answer_is_noticed,
+    serial_not_compared: test_the_file_of_another_card_is_forged,
+    rights_not_asked_for: contract.test_a_site_key_reads_the_member_file_and_does_not_write_it,
+    challenge_stays_good: contract.test_a_challenge_is_good_once_and_for_the_next_command_alone,
+    plain_command_keeps_the_session: (
+        contract.test_a_command_said_twice_or_after_a_plain_one_ends_the_session
+    ),
+    tries_not_counted: test_a_wrong_site_key_costs_a_try_and_a_right_one_gives_it_back,
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_mutant_is_seen(
+    mutant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    MUTANTS[mutant]()
+    mutant(monkeypatch)
+    with pytest.raises((AssertionError, DriverError, pytest.fail.Exception)):
+        MUTANTS[mutant]()
