@@ -47,12 +47,11 @@ class Device(NamedTuple):
 
 
 class SerialSource:
-    """A serial line that this program alone has open; what came before is not read."""
+    """A serial line that this program alone has open; pyserial drops what came before."""
 
     def __init__(self, path: str, baud: int) -> None:
         try:
             self._line = serial.Serial(path, baud, timeout=0, exclusive=True)
-            self._line.reset_input_buffer()
         except (OSError, ValueError) as error:  # SerialException is an OSError
             raise ReaderLost(f"{path}: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.errors import ReaderRefused
-from drivers.listening import Finding
+from drivers.listening import Finding, ListeningReader
 from drivers.number_format import FORMATS, decimal, hexadecimal, track_2
 from drivers.readers import scanner, serial_tag
 from drivers.serial_line import GAP_S, Device, LineFramer
@@ -125,3 +126,29 @@ def test_any_path_is_one_or_refused(text: str) -> None:
     except ReaderRefused:
         return
     assert device.path.startswith("/")
+
+
+class _Held:
+    """A line on which a tag is said again at every look, while it is held."""
+
+    def __init__(self) -> None:
+        self.is_held = True
+        self._never = threading.Event()
+
+    def read(self, timeout_s: float) -> bytes:
+        """See Source."""
+        self._never.wait(min(timeout_s, 0.02))
+        return em4100_frame(TAG) if self.is_held else b""
+
+    def close(self) -> None:
+        """See Source."""
+
+
+def test_a_tag_that_is_held_longer_than_the_quiet_time_stays_the_same_card() -> None:
+    line = _Held()
+    reader = ListeningReader("tag", line, serial_tag.framer("rdm6300"), 0.5)
+    assert reader.wait_for_card(5.0)
+    assert not reader.wait_for_removal(1.5)
+    line.is_held = False
+    assert reader.wait_for_removal(5.0)
+    assert reader.wait_for_card(0.0) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drivers.errors import PrinterLost, PrinterPaper, PrinterRefused
-from drivers.printers.carrier import open_carrier
+from drivers.printers.carrier import Carrier, open_carrier
 from drivers.printers.document import COPY
 from drivers.printers.escpos import WIDTH_58_MM, encode
 from drivers.printers.job import Job, JobEvent, JobState, step
@@ -103,6 +103,29 @@ class _RunsOut(Paper):
 def test_paper_that_ended_meanwhile_is_a_doubt(path: str, machine: VirtualPrinter) -> None:
     machine.paper = _RunsOut()
     assert run(path, Job("1"))[-1].state is JobState.UNKNOWN
+
+
+class _Late:
+    """A way on which a word of an earlier print still waits."""
+
+    answers = True
+
+    def __init__(self, way: Carrier) -> None:
+        self._way, self._late = way, b"\x12"
+        self.write, self.close = way.write, way.close
+
+    def read(self, timeout_s: float) -> bytes:
+        """See Carrier."""
+        late, self._late = self._late, b""
+        return late or self._way.read(timeout_s)
+
+
+def test_a_word_of_an_earlier_print_answers_nothing(path: str, machine: VirtualPrinter) -> None:
+    machine.paper.has_paper = False
+    carrier = open_carrier(path)
+    with pytest.raises(PrinterPaper):
+        Printer(_Late(carrier)).run(Job("1"), RECEIPT, lambda _: None)
+    carrier.close()
 
 
 def test_a_mute_printer_is_given_nothing(path: str, machine: VirtualPrinter) -> None:
