@@ -6,6 +6,8 @@ What a frame says is left to the reader kinds; that it is presented once, to dri
 from __future__ import annotations
 
 import contextlib
+import select
+import termios
 from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote
@@ -18,6 +20,9 @@ from drivers.listening import Finding
 READ_BYTES = 4096
 # One frame comes without a pause; a hub or a loaded machine may hold back a part for 100 ms.
 GAP_S = 0.25
+
+# A SerialException is an OSError; the others come of a device that goes, or was closed, meanwhile.
+_LINE_ERRORS = (OSError, ValueError, TypeError, termios.error)
 
 
 class Device(NamedTuple):
@@ -52,21 +57,18 @@ class SerialSource:
     def __init__(self, path: str, baud: int) -> None:
         try:
             self._line = serial.Serial(path, baud, timeout=0, exclusive=True)
-        except (OSError, ValueError) as error:  # SerialException is an OSError
+        except _LINE_ERRORS as error:
             raise ReaderLost(f"{path}: {error}") from error
 
     def read(self, timeout_s: float) -> bytes:
         """See Source."""
         try:
-            self._line.timeout = timeout_s
-            first: bytes = self._line.read(1)
-            if not first:
+            if not select.select([self._line.fileno()], [], [], timeout_s)[0]:
                 return b""
-            self._line.timeout = 0
-            rest: bytes = self._line.read(READ_BYTES)
-        except (OSError, TypeError) as error:  # TypeError: pyserial's, when closed meanwhile
+            data: bytes = self._line.read(READ_BYTES)
+        except _LINE_ERRORS as error:
             raise ReaderLost(str(error)) from error
-        return first + rest
+        return data
 
     def close(self) -> None:
         """See Source."""

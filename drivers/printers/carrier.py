@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import socket
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -114,7 +115,7 @@ def open_carrier(path: str) -> Carrier:
         raise PrinterRefused(f"'{path}' is not one of {', '.join(_WAYS)} and a place")
     try:
         return opener(where)
-    except OSError as error:  # serial.SerialException too
+    except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
         raise PrinterLost(str(error)) from error
 
 
