@@ -259,7 +259,8 @@ def resolve(purchase: Purchase, sequence: int, log: tuple[bytes, ...]) -> Fate:
     details = pboc.transaction(claim.amount, kind, claim.terminal, claim.moment)
     if any(record[5:] == details for record in log):
         return Fate.MOVED
-    if sequence - purchase.sequence <= sum(record[9] == kind for record in log):
+    since = sequence - purchase.sequence
+    if 0 <= since <= sum(record[9] == kind for record in log):
         return Fate.NOT_MOVED
     return Fate.UNKNOWN
 

@@ -25,6 +25,7 @@ from drivers.cards.pboc_purse import (
     load_proof,
     offer_load,
     open_purse,
+    resolve,
 )
 from drivers.desfire.purse import Fate
 from drivers.errors import (
@@ -221,6 +222,14 @@ def test_a_second_try_of_the_same_amount_is_not_taken_for_the_first() -> None:
     reader, purchase = torn_purchase(answer_lost=False)
     pay(reader, claim(2))
     assert do(fate(opened(reader), purchase), reader).fate is Fate.NOT_MOVED
+
+
+def test_a_card_that_counted_backwards_settles_nothing() -> None:
+    reader = DirectReader(purse_card())
+    pay(reader, claim())
+    _, purchase = begun(reader, claim(2))
+    assert resolve(purchase, 0, ()) is Fate.UNKNOWN
+    assert resolve(purchase, 1, ()) is Fate.NOT_MOVED
 
 
 @pytest.mark.parametrize("apdu", range(1, 5))
