@@ -86,7 +86,11 @@ MISTAKES = {
     "an unknown algorithm": ('rules = ["-8:', 'rules = ["-9:', "keys.rules: -9:"),
     "a terminal id that is none": ('"t-0001"', '"T 1"', "tenant, site, terminal: 'T 1'"),
     "another terminal's grant": ('"t-0001"', '"t-0002"', "keys.grant: it is for terminal t-0001"),
-    "no such reader": ('kind = "nfc"', 'kind = "magnet"', "reader.kind: one of keyboard_wedge, nfc, pcsc"),
+    "no such reader": (
+        'kind = "nfc"',
+        'kind = "magnet"',
+        "reader.kind: one of keyboard_wedge, nfc, pcsc",
+    ),
     "not TOML": ("[mqtt]", "[mqtt", "line 12"),
     "a file that is not there": ('"tls.pem"', '"none.pem"', "mqtt.certificate: there is no file"),
 }
