@@ -84,6 +84,8 @@ def post(broker: Broker, program: Program) -> Iterator[Post]:
     """The terminal's connection, while the program is served."""
     with wiring.cloud_of(program.settings):
         mine = Post(broker, HERE)
+        # A broker keeps nothing for a session that never was: the cloud is there first.
+        until(lambda: bool(mine.heard(Down.BUNDLE)), "the bundle that a new line tells")
         yield mine
         mine.client.close()
 
@@ -93,8 +95,6 @@ def test_no_terminal_takes_the_session_of_the_cloud_over(
 ) -> None:
     """A session that is taken over comes back, and tells everything again."""
     till = program.till
-    # A broker keeps nothing for a session that never was: the cloud is there first.
-    until(lambda: bool(post.heard(Down.BUNDLE)), "the bundle that a new line tells")
     post.say(Up.TX, till.batch(till.open()).data)
     post.wait_mark(1)
     before = len(post.heard(Down.BUNDLE))
