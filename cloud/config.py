@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 
 from cloud.errors import BadConfig
+from protocol.configuration import parse
 from protocol.errors import Malformed
 from protocol.identifiers import check_level
 
@@ -68,20 +66,17 @@ class Settings:
 def load(file: Path) -> Settings:
     """Return the settings in ``file``; BadConfig names the key that is wrong."""
     try:
-        config = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), CloudConfig)
-        check_level(config.tenant)
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise BadConfig(f"{file}: {error.strerror}; --config names another file") from error
-    except msgspec.ValidationError as error:
-        raise BadConfig(f"{file}: {_in_words(error)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BadConfig(f"{file}: {error}") from error
+    try:
+        config = parse(text, CloudConfig)
+    except Malformed as error:
+        raise BadConfig(f"{file}: {error.detail}") from error
+    try:
+        check_level(config.tenant)
     except Malformed as error:
         raise BadConfig(f"{file}: tenant: {error.detail}") from error
     return Settings(config, file.absolute().parent)
-
-
-def _in_words(error: msgspec.ValidationError) -> str:
-    """Turn "... - at `$.mqtt.port`" into "mqtt.port: ..."."""
-    match = re.fullmatch(r"(.*) - at `\$\.?(.*)`", str(error))
-    return f"{match[2]}: {match[1]}" if match else str(error)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 
 from edge.errors import BadConfig
-from protocol.errors import ProtocolError
+from protocol.configuration import parse
+from protocol.errors import Malformed, ProtocolError
 from protocol.signing import VerifyingKey, verifier
 from protocol.topics import Address, address
 
@@ -133,16 +131,6 @@ def load(file: Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise BadConfig(f"{file}: {error}") from error
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadConfig(f"{file}: {error}") from error
-    try:
-        return Settings(file, msgspec.convert(document, EdgeConfig))
-    except msgspec.ValidationError as error:
-        raise BadConfig(f"{file}: {_in_words(error)}") from error
-
-
-def _in_words(error: msgspec.ValidationError) -> str:
-    """Turn "... - at `$.mqtt.port`" into "mqtt.port: ..."."""
-    match = re.fullmatch(r"(.*) - at `\$\.?(.*)`", str(error))
-    return f"{match[2]}: {match[1]}" if match else str(error)
+        return Settings(file, parse(text, EdgeConfig))
+    except Malformed as error:
+        raise BadConfig(f"{file}: {error.detail}") from error

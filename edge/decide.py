@@ -15,6 +15,7 @@ from protocol.risk.limits import OfflineUse, left_after
 from protocol.rules.evaluate import Pricing
 
 BALANCE_SHOWN = "balance_shown"
+BALANCE_TOO_LOW = "balance_too_low"
 TERMINAL_LOCKED = "terminal_locked"
 TERMINAL_STOPPED = "terminal_stopped"
 NO_PRICES = "no_prices"
@@ -154,7 +155,7 @@ def _check_void(card: Card, facts: Facts, state: State) -> None:
     if facts.target_known and not facts.online:
         raise _Declined("void_needs_line")  # it may have been taken back elsewhere
     if target.kind is Kind.TOP_UP and state.balance < target.total:
-        raise _Declined("balance_too_low")
+        raise _Declined(BALANCE_TOO_LOW)
 
 
 def _sale(
@@ -176,7 +177,7 @@ def _sale(
         if left is None:
             raise _Declined("offline_limit")
     if not order.method and state.balance < priced.total:
-        raise _Declined("balance_too_low")
+        raise _Declined(BALANCE_TOO_LOW)
     return draft._replace(
         kind=Kind.SALE,
         lines=priced.lines,

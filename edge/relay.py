@@ -75,7 +75,8 @@ class Relay:
         if not self._waiting:
             self._heard_ms = self._clock.mono_ms()
         if self.state.epoch != journal.head.epoch:
-            self._later = journal.waiting()
+            self._later += journal.head.seq - self._counted
+            self._counted = journal.head.seq
         elif journal.head.seq > self.state.head:
             self.feed(sync_flow.Appended(journal.head.seq))
 
@@ -132,6 +133,7 @@ class Relay:
         )._replace(standing=standing)
         self._known = journal.watermark  # the broker retains it: no news
         self._later = journal.waiting()
+        self._counted: int = journal.head.seq  # of the present epoch: no other one grows
 
     @property
     def _waiting(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import structs
 
-from edge.decide import BALANCE_SHOWN
+from edge.decide import BALANCE_SHOWN, BALANCE_TOO_LOW
 from edge.kiosk.model import Currency, Panel, Row, Said, Shop, Texts, Tile, Tone, TopUp, View
 from edge.order import Answer, AnswerState, OrderKind
 from edge.ports import Screen
@@ -14,8 +14,6 @@ from edge.tap_flow import Phase
 
 # Orders that the page itself placed bear this: it may cancel them, and no others.
 KIOSK_ORDER = "kiosk-"
-# Why a card could not pay that has too little on it (edge.decide).
-BALANCE_TOO_LOW = "balance_too_low"
 # Currency -> symbol and decimal places; others show their code and two places.
 _CURRENCIES = {
     "CNY": ("¥", 2),
