@@ -33,6 +33,9 @@ class Relay:
     epoch in which it books now.
     """
 
+    _later: int  # records of epochs behind the one that is sent, up to
+    _counted: int  # this seq of the present one: no other epoch grows
+
     def __init__(
         self, books: Books, clock: Clock, link: Link, standing: Standing, heard_ms: int = 0
     ) -> None:
@@ -133,7 +136,7 @@ class Relay:
         )._replace(standing=standing)
         self._known = journal.watermark  # the broker retains it: no news
         self._later = journal.waiting()
-        self._counted: int = journal.head.seq  # of the present epoch: no other one grows
+        self._counted = journal.head.seq
 
     @property
     def _waiting(self) -> int:
