@@ -21,6 +21,7 @@ from drivers.cap import LoadFile
 from drivers.errors import CardForged, CardRefused, CardUnknown
 from drivers.keys import triple_des
 from drivers.secure_channel import scp02, scp03
+from drivers.secure_channel.external_authenticate import initialize_update
 from protocol.block_cipher import cbc_encrypt, one_block
 
 ISSUER_DOMAIN = bytes.fromhex("A000000151000000")
@@ -113,7 +114,7 @@ def open_channel(
     """
     yield from select(domain)
     for key_set in key_sets:
-        response = yield scp03.initialize_update(key_set.version, challenge)
+        response = yield initialize_update(key_set.version, challenge)
         if response.sw == _NOT_FOUND:
             continue
         if not response.ok:

@@ -7,13 +7,14 @@ Two-key triple DES throughout. Deprecated by GlobalPlatform; new cards take SCP0
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from hmac import compare_digest
 from typing import NamedTuple
 
-from drivers.apdu import SHORT_LC_MAX, SHORT_NE_MAX, SW_OK, CommandApdu
-from drivers.errors import CardForged, CardRefused, ChannelBroken
+from drivers.apdu import SHORT_LC_MAX, SW_OK, CommandApdu
+from drivers.errors import CardRefused, ChannelBroken
 from drivers.keys import triple_des
-from drivers.secure_channel import retail_mac
+from drivers.secure_channel import external_authenticate, retail_mac
 from drivers.secure_channel.padded import decipher, encipher
 from protocol.block_cipher import cbc_encrypt, one_block
 
@@ -106,39 +107,28 @@ def _cryptogram(keys: SessionKeys, text: bytes) -> bytes:
     return encipher(triple_des(keys.enc), text, _ZEROS)[-MAC_BYTES:]
 
 
-def initialize_update(key_version: int, host_challenge: bytes) -> CommandApdu:
-    """The command that opens a session."""
-    return CommandApdu(0x80, 0x50, key_version, 0, host_challenge, ne=SHORT_NE_MAX)
-
-
 def authenticate(
     keys: Keys, host_challenge: bytes, greeting: Greeting, level: int
 ) -> tuple[CommandApdu, Session]:
     """Host: check the card's cryptogram; return EXTERNAL AUTHENTICATE and the session behind it."""
     session_keys = derive_session(keys, greeting.sequence)
     challenges = (host_challenge, greeting.sequence + greeting.card_challenge)
-    expected = card_cryptogram(session_keys, *challenges)
-    if not compare_digest(expected, greeting.card_cryptogram):
-        raise CardForged("SCP02: wrong card cryptogram")
-    session = Session(session_keys, level)
-    proof = host_cryptogram(session_keys, *challenges)
-    return session.authenticated(CommandApdu(0x80, 0x82, level, 0, proof)), session
+    cryptograms = (
+        greeting.card_cryptogram,
+        card_cryptogram(session_keys, *challenges),
+        host_cryptogram(session_keys, *challenges),
+    )
+    opens = partial(Session, session_keys)
+    return external_authenticate.authenticate(PROTOCOL, opens, level, cryptograms)
 
 
 def accept(
     keys: SessionKeys, host_challenge: bytes, answer: bytes, command: CommandApdu
 ) -> Session:
-    """Card: the session that EXTERNAL AUTHENTICATE opens.
-
-    CardForged when it is none or of other keys, ChannelBroken when its MAC does not hold.
-    """
-    if command.ins != 0x82 or command.p1 not in LEVELS or command.p2:
-        raise CardForged("SCP02: not an EXTERNAL AUTHENTICATE")
-    session = Session(keys, command.p1)
-    proof = session.verified(command).data
-    if not compare_digest(proof, host_cryptogram(keys, host_challenge, answer)):
-        raise CardForged("SCP02: wrong host cryptogram")
-    return session
+    """Card: the session that EXTERNAL AUTHENTICATE opens; see there for the errors."""
+    expected = host_cryptogram(keys, host_challenge, answer)
+    opens = partial(Session, keys)
+    return external_authenticate.accept(PROTOCOL, opens, LEVELS, command, expected)
 
 
 @dataclass(slots=True)

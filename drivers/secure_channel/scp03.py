@@ -6,14 +6,16 @@ AES keys of 16, 24 or 32 bytes. What is personalised through the channel is left
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hmac import compare_digest
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
-from drivers.apdu import SHORT_LC_MAX, SHORT_NE_MAX, SW_OK, CommandApdu, ResponseApdu
-from drivers.errors import CardForged, CardRefused, ChannelBroken
+from drivers.apdu import SHORT_LC_MAX, SW_OK, CommandApdu, ResponseApdu
+from drivers.errors import CardRefused, ChannelBroken
 from drivers.keys import aes_cmac
+from drivers.secure_channel import external_authenticate
 from drivers.secure_channel.padded import decipher, encipher
 from protocol.block_cipher import one_block
 
@@ -111,39 +113,28 @@ def host_cryptogram(keys: SessionKeys, host_challenge: bytes, card_challenge: by
     return derive(keys.mac, _HOST_CRYPTOGRAM, host_challenge + card_challenge, CRYPTOGRAM_BYTES)
 
 
-def initialize_update(key_version: int, host_challenge: bytes) -> CommandApdu:
-    """The command that opens a session."""
-    return CommandApdu(0x80, 0x50, key_version, 0, host_challenge, ne=SHORT_NE_MAX)
-
-
 def authenticate(
     keys: StaticKeys, host_challenge: bytes, greeting: Greeting, level: int
 ) -> tuple[CommandApdu, Session]:
     """Host: check the card's cryptogram; return EXTERNAL AUTHENTICATE and the session behind it."""
     session_keys = derive_session(keys, host_challenge, greeting.card_challenge)
     challenges = (host_challenge, greeting.card_challenge)
-    expected = card_cryptogram(session_keys, *challenges)
-    if not compare_digest(expected, greeting.card_cryptogram):
-        raise CardForged("SCP03: wrong card cryptogram")
-    session = Session(session_keys, level)
-    proof = host_cryptogram(session_keys, *challenges)
-    return session.authenticated(CommandApdu(0x80, 0x82, level, 0, proof)), session
+    cryptograms = (
+        greeting.card_cryptogram,
+        card_cryptogram(session_keys, *challenges),
+        host_cryptogram(session_keys, *challenges),
+    )
+    opens = partial(Session, session_keys)
+    return external_authenticate.authenticate(PROTOCOL, opens, level, cryptograms)
 
 
 def accept(
     keys: SessionKeys, host_challenge: bytes, card_challenge: bytes, command: CommandApdu
 ) -> Session:
-    """Card: the session that EXTERNAL AUTHENTICATE opens.
-
-    CardForged when it is none or of other keys, ChannelBroken when its MAC does not hold.
-    """
-    if command.ins != 0x82 or command.p1 not in LEVELS or command.p2:
-        raise CardForged("SCP03: not an EXTERNAL AUTHENTICATE")
-    session = Session(keys, command.p1)
-    proof = session.verified(command).data
-    if not compare_digest(proof, host_cryptogram(keys, host_challenge, card_challenge)):
-        raise CardForged("SCP03: wrong host cryptogram")
-    return session
+    """Card: the session that EXTERNAL AUTHENTICATE opens; see there for the errors."""
+    expected = host_cryptogram(keys, host_challenge, card_challenge)
+    opens = partial(Session, keys)
+    return external_authenticate.accept(PROTOCOL, opens, LEVELS, command, expected)
 
 
 @dataclass(slots=True)

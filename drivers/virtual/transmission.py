@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from drivers.virtual.command import SHORT_LE, Command, Refused
+from drivers.virtual.command import SHORT_LE, Command, Refused, parse
 
 CHAINED = 0x10
 """Bit of CLA: more of this command follows (ISO/IEC 7816-4, 5.4.1)."""
@@ -31,6 +31,14 @@ class Transmission:
         """Power was lost."""
         self._pending = b""
         self._chain: tuple[int, bytes] | None = None
+
+    def answer(self, apdu: bytes, run: Handler) -> bytes:
+        """Answer any bytes whatever with what ``run`` makes of the command, and a status word."""
+        try:
+            data, status = self.carry(parse(apdu), run)
+        except Refused as refused:
+            data, status = b"", refused.status
+        return data + status.to_bytes(2, "big")
 
     def carry(self, command: Command, handler: Handler) -> Answer:
         """Run the handler on the whole command and hand its answer over.  Raises Refused."""

@@ -14,7 +14,7 @@ from drivers.keys import triple_des
 from drivers.secure_channel import retail_mac
 from drivers.secure_channel.retail_mac import RANDOM_BYTES, SHARE_BYTES, TOKEN_BYTES, Session
 from drivers.virtual.cards.file_card_state import TRIES, Access, File, FileCardState, Secret
-from drivers.virtual.command import Command, Refused, parse
+from drivers.virtual.command import Command, Refused
 from drivers.virtual.transmission import Answer, Handler, Transmission
 from protocol.block_cipher import cbc_decrypt, one_block
 
@@ -67,11 +67,7 @@ class FileCard:
 
     def transmit(self, apdu: bytes) -> bytes:
         """Answer any bytes whatever with data and a status word."""
-        try:
-            data, status = self._transmission.carry(parse(apdu), self._run)
-        except Refused as refused:
-            data, status = b"", refused.status
-        return data + status.to_bytes(2, "big")
+        return self._transmission.answer(apdu, self._run)
 
     def _run(self, command: Command) -> Answer:
         self._asked, self._challenge = self._challenge, None

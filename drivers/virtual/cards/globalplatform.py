@@ -19,7 +19,7 @@ from drivers.keys import triple_des
 from drivers.secure_channel import scp02, scp03
 from drivers.virtual.cards.globalplatform_content import Content
 from drivers.virtual.cards.globalplatform_state import FAILURES_MAX, JavaCardState
-from drivers.virtual.command import Command, Refused, parse
+from drivers.virtual.command import Command, Refused
 from drivers.virtual.transmission import Answer, Transmission
 from protocol.block_cipher import cbc_decrypt
 
@@ -66,11 +66,7 @@ class JavaCard:
 
     def transmit(self, apdu: bytes) -> bytes:
         """Answer any bytes whatever with data and a status word."""
-        try:
-            data, status = self._transmission.carry(parse(apdu), self._run)
-        except Refused as refused:
-            data, status = b"", refused.status
-        return data + status.to_bytes(2, "big")
+        return self._transmission.answer(apdu, self._run)
 
     def _run(self, command: Command) -> Answer:
         if command.cla == 0x00 and command.ins == SELECT:

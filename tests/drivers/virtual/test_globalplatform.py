@@ -24,7 +24,7 @@ from drivers.globalplatform import (
     load,
     store_data,
 )
-from drivers.secure_channel import scp03
+from drivers.secure_channel.external_authenticate import initialize_update
 from drivers.virtual.cards.globalplatform_state import FAILURES_MAX, JavaCardState
 from tests.drivers.javacard_world import (
     CHALLENGE,
@@ -57,7 +57,7 @@ def test_a_terminal_with_other_keys_notices_before_it_says_anything(protocol: in
 def test_wrong_cryptograms_count_and_lock_the_domain(protocol: int) -> None:
     reader = DirectReader(java_card(protocol))
     for count in range(1, FAILURES_MAX + 1):
-        reader.card.transmit(scp03.initialize_update(0, CHALLENGE).encode())
+        reader.card.transmit(initialize_update(0, CHALLENGE).encode())
         wrong = CommandApdu(0x84, 0x82, 0x01, 0x00, bytes(16))
         assert reader.card.transmit(wrong.encode()) == b"\x63\x00"
         assert state(reader).failures == count
