@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -12,8 +11,6 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
@@ -27,9 +24,9 @@ from cloud.storage.engine import Database, open_database
 from cloud.storage.migration import migrate
 from cloud.storage.schema import metadata
 from tests.cloud.town import CURRENCY, LEDGER_KEY, MORNING_MS, RULES_KEY, TENANT
+from tests.services.server import Server
 
 NOON_MS = MORNING_MS + 4 * 3_600_000
-READY_S = 20.0
 
 
 class Heard:
@@ -90,25 +87,6 @@ class Front:
         return self.now_ms
 
 
-@contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    """Serve ``app`` on a free loopback port; yields its address, ends with the block."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_config=None, lifespan="off", ws="none"
-    )
-    server = uvicorn.Server(config)
-    listening = config.bind_socket()
-    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-    thread.start()
-    try:
-        # The socket listens already: a request waits until the server takes it.
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(READY_S)
-        listening.close()
-
-
 @cache
 def _migrated() -> bytes:
     with TemporaryDirectory() as folder:
@@ -145,11 +123,11 @@ def front(tmp_path: Path) -> Iterator[Front]:
 @pytest.fixture
 def api(front: Front) -> Iterator[Callable[[Role | None], httpx.Client]]:
     """Clients by role over real HTTP; None is a caller without a token."""
-    with served(front.app) as url, ExitStack() as stack:
+    with Server(front.app) as server, ExitStack() as stack:
 
         def client(role: Role | None) -> httpx.Client:
             headers = {} if role is None else {"Authorization": f"Bearer {front.tokens[role]}"}
-            made = httpx.Client(base_url=url, headers=headers, trust_env=False)
+            made = httpx.Client(base_url=server.url, headers=headers, trust_env=False)
             return stack.enter_context(made)
 
         yield client

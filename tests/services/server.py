@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from threading import Thread
@@ -9,6 +10,28 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
+
+# Turns of asyncio's loop from a connection being accepted to its protocol knowing it.
+_ACCEPT_TURNS = 4
+
+
+class _Closing(uvicorn.Server):
+    """Leaves no connection open that came while it was stopping.
+
+    uvicorn forgets one that is made during its shutdown, and asyncio's server loses one that it
+    accepted just before ``close``; a browser that comes back is often that late.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in sockets or []:
+            asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
+        while self.server_state.connections:
+            for connection in self.server_state.connections:
+                connection.transport.abort()
+            await asyncio.sleep(0)
 
 
 class Server:
@@ -37,9 +60,9 @@ class Server:
         listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            self._app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+            self._app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Closing(config)
         self._thread = Thread(target=self._server.run, args=([listener],))
         self._thread.start()
 

@@ -12,8 +12,9 @@ from playwright.sync_api import Page
 
 from cloud.http.identity import CONSOLE_PATH, SESSION_COOKIE, Role
 from tests.cloud.day import live_a_morning
-from tests.cloud.front import Front, front, new_ledger, served
+from tests.cloud.front import Front, front, new_ledger
 from tests.cloud.town import Town
+from tests.services.server import Server
 
 __all__ = ["front"]
 
@@ -63,8 +64,8 @@ class Console:
 def console(front: Front) -> Iterator[Console]:
     """A console of this test alone: it may change what it shows."""
     town = live_a_morning(front.database)
-    with served(front.app) as url:
-        yield Console(front, url, town)
+    with Server(front.app) as server:
+        yield Console(front, server.url, town)
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +74,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     database = new_ledger(tmp_path_factory.mktemp("console"))
     town = live_a_morning(database)
     front = Front(database)
-    with served(front.app) as url:
-        yield Console(front, url, town)
+    with Server(front.app) as server:
+        yield Console(front, server.url, town)
     database.close()
 
 

@@ -21,8 +21,9 @@ from protocol.record import Kind
 from protocol.status import Status
 from tests.cloud.console.conftest import Console
 from tests.cloud.day import commit
-from tests.cloud.front import NOON_MS, contents, served
+from tests.cloud.front import NOON_MS, contents
 from tests.cloud.town import CURRENCY, LEDGER_KEY, issued_card
+from tests.services.server import Server
 
 Clients = Callable[[Role | None], httpx.Client]
 CARD = issued_card("m-000001").reference.hex()
@@ -192,9 +193,9 @@ def test_a_lost_connection_is_said_and_what_was_there_stays(
 ) -> None:
     with browser.new_context() as context:
         tab = context.new_page()  # not the watched one: here requests have to fail
-        with served(console.front.app) as url:
+        with Server(console.front.app) as server:
             console.enter(tab, Role.ADMIN)
-            tab.goto(f"{url}/console/terminals")
+            tab.goto(f"{server.url}/console/terminals")
             expect(tab.locator("tbody tr")).to_have_count(3)
             expect(tab.locator("#stale")).to_be_hidden()
         expect(tab.locator("#stale")).to_be_visible(timeout=LIVE_MS)

@@ -12,8 +12,9 @@ from cloud.fleet import store as fleet
 from cloud.http.identity import Role
 from cloud.ledger.transaction import Ledger
 from tests.cloud.day import live_a_morning
-from tests.cloud.front import NOON_MS, Front, contents, new_ledger, served
+from tests.cloud.front import NOON_MS, Front, contents, new_ledger
 from tests.cloud.town import CURRENCY, MORNING_MS, Town, issued_card, key_of
+from tests.services.server import Server
 
 ALL = frozenset(Role)
 BOOKS = ALL - {Role.PROVISIONER}
@@ -80,7 +81,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     database = new_ledger(tmp_path_factory.mktemp("roles"))
     keep_apart(live_a_morning(database))
     front = Front(database)
-    with served(front.app) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with (
+        Server(front.app) as server,
+        httpx.Client(base_url=server.url, trust_env=False) as client,
+    ):
         yield World(front, client)
     database.close()
 
