@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,14 +11,14 @@ from typing import Protocol
 import pytest
 
 from drivers.exchange import Deadlines
-from drivers.reader import Reader, ReaderKind, ReaderSettings
+from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings
 from drivers.readers import nfc, pcsc
 from drivers.supervise import BackOff, Supervisor
 from drivers.virtual.faults import Faults, VirtualCard
 from drivers.virtual.nfc_udp import NfcUdpCarrier
 from drivers.virtual.pn532 import Pn532Device
 from drivers.virtual.vpcd import VpcdCarrier
-from tests.drivers.world import Log, examiner
+from tests.drivers.world import SOON_S, Log, examiner
 from tests.services.pcscd import Pcscd
 
 CARRIERS = ("pn532", "udp", pytest.param("pcsc", marks=pytest.mark.pcscd))
@@ -81,3 +82,12 @@ def rig(name: str, pcscd: Callable[[], Pcscd]) -> Rig:
         return Rig(air, nfc.READER, ReaderSettings(path, allow_virtual=True))
     slot = VpcdCarrier("127.0.0.1", pcscd().ports[0])
     return Rig(slot, pcsc.READER, ReaderSettings(allow_virtual=True))
+
+
+def present(reader: Reader) -> Presented:
+    """The card that is there, or comes soon."""
+    end = time.monotonic() + SOON_S
+    while time.monotonic() < end:
+        if presented := reader.wait_for_card(0.5):
+            return presented
+    pytest.fail("no card was presented")

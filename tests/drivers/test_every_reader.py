@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 import drivers.readers
 from drivers.errors import CardGone, DriverError
 from drivers.exchange import Deadlines
-from drivers.reader import Presented, Reader, ReaderKind, Technology
+from drivers.reader import ReaderKind, Technology
 from protocol.plugins import discover
-from tests.drivers.rigs import CARRIERS, LISTENING, Rig, rig
+from tests.drivers.rigs import LISTENING, Rig, present
 from tests.drivers.world import SOON_S, examiner, member_card, reference
 
 KINDS = discover(drivers.readers, "READER", ReaderKind)
 FAST = Deadlines(exchange_s=0.4, dialogue_s=1.0)
 # A deadline that passed, a look whether the card is there (a second on udp), a loaded machine.
 LATE_S = 4.0
-
-
-@pytest.fixture(name="rig", params=CARRIERS)
-def _rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    built = rig(request.param, lambda: request.getfixturevalue("pcscd"))
-    yield built
-    built.carrier.close()
 
 
 class Foreign:
@@ -45,15 +37,6 @@ class Foreign:
         """Answer the same to everything."""
         del apdu
         return self._answer
-
-
-def present(reader: Reader) -> Presented:
-    """The card that is there, or comes soon."""
-    end = time.monotonic() + SOON_S
-    while time.monotonic() < end:
-        if presented := reader.wait_for_card(0.5):
-            return presented
-    pytest.fail("no card was presented")
 
 
 def test_a_kind_is_called_as_its_file() -> None:

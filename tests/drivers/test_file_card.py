@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -44,8 +44,7 @@ from tests.drivers.file_card_world import (
     state,
 )
 from tests.drivers.frame_world import ESTATE, check_transcript, draws
-from tests.drivers.rigs import CARRIERS, Rig, rig
-from tests.drivers.test_every_reader import present
+from tests.drivers.rigs import Rig, present
 from tests.drivers.virtual import test_file_card as contract
 from tests.drivers.world import NONCE, PRESENTED, TODAY, TRUST, DirectReader, member_card, serial
 
@@ -155,13 +154,6 @@ def test_a_member_file_is_read_or_refused(data: bytes) -> None:
         Member.decode(data)
     except DriverError:
         return
-
-
-@pytest.fixture(name="rig", params=CARRIERS)
-def _rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    built = rig(request.param, lambda: request.getfixturevalue("pcscd"))
-    yield built
-    built.carrier.close()
 
 
 def test_over_a_real_reader_stack(rig: Rig) -> None:

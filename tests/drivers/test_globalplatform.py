@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -44,8 +44,7 @@ from tests.drivers.javacard_world import (
     provide,
     state,
 )
-from tests.drivers.rigs import CARRIERS, Rig, rig
-from tests.drivers.test_every_reader import present
+from tests.drivers.rigs import Rig, present
 from tests.drivers.world import DirectReader
 
 EVERY_LEVEL = [(protocol, level) for protocol, levels in LEVELS.items() for level in levels]
@@ -177,13 +176,6 @@ def test_garbage_from_a_card_is_a_driver_error(answers: list[bytes]) -> None:
 
 
 # Both buses, and the recorded dialogue.
-
-
-@pytest.fixture(name="rig", params=CARRIERS)
-def _rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    built = rig(request.param, lambda: request.getfixturevalue("pcscd"))
-    yield built
-    built.carrier.close()
 
 
 @protocols
