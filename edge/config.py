@@ -23,11 +23,15 @@ class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class KeysConfig(_Strict, frozen=True, kw_only=True):
-    """Own key, grant and reference key as files; those whose word counts as public keys."""
+    """Own key, grant, reference and site key as files; those whose word counts as public keys.
+
+    Without ``site`` only cards that need no secret of ours are known.
+    """
 
     signing: str
     grant: str
     reference: str
+    site: str = ""
     cloud: Annotated[tuple[_Key, ...], Meta(min_length=1)]
     rules: Annotated[tuple[_Key, ...], Meta(min_length=1)]
     issuers: Annotated[tuple[_Key, ...], Meta(min_length=1)]

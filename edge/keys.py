@@ -7,24 +7,36 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from msgspec import Struct
 
+from drivers.site_keys import SiteKey
 from edge.config import Settings
 from edge.errors import BadConfig
 from edge.inbox import Trust
 from edge.journal import Identity
 from protocol import grant
-from protocol.errors import ProtocolError
+from protocol.configuration import parse
+from protocol.errors import Malformed, ProtocolError
 from protocol.signing import Ed25519Signer, P256Signer, VerifyingKey
+
+
+class _SiteKeyFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """The file of a site key (TOML); ``secret`` in hex."""
+
+    site: str
+    slot: int
+    secret: str
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What the terminal holds and whom it believes."""
+    """What the terminal holds and whom it believes; ``site`` opens cards with secret keys."""
 
     owner: Identity
     trust: Trust
     issuers: Mapping[bytes, VerifyingKey]
     reference: bytes
+    site: SiteKey | None
 
 
 def load_keys(settings: Settings) -> Keys:
@@ -43,7 +55,7 @@ def load_keys(settings: Settings) -> Keys:
         raise BadConfig(f"{settings.file}: keys.grant: it is for another key than keys.signing")
     owner = Identity(opened.terminal, opened.epoch, granted, signer, signer.verifier)
     issuers = settings.keys("keys.issuers", keys.issuers)
-    return Keys(owner, trust, issuers, _reference(settings))
+    return Keys(owner, trust, issuers, _reference(settings), _site(settings))
 
 
 def _signer(settings: Settings) -> Ed25519Signer | P256Signer:
@@ -68,4 +80,18 @@ def _reference(settings: Settings) -> bytes:
         key = b""
     if len(key) != 32:
         raise BadConfig(f"{settings.file}: keys.reference: the file must hold 64 hex characters")
+    return key
+
+
+def _site(settings: Settings) -> SiteKey | None:
+    name, written = "keys.site", settings.config.keys.site
+    if not written:
+        return None
+    try:
+        file = parse(settings.read(name, written).decode(), _SiteKeyFile)
+        key = SiteKey(file.site, bytes.fromhex(file.secret), file.slot)
+    except (Malformed, ValueError) as error:
+        raise BadConfig(f"{settings.file}: {name}: not the file of a site key") from error
+    if key.site != settings.at.site:
+        raise BadConfig(f"{settings.file}: {name}: it is the key of site {key.site}")
     return key

@@ -275,6 +275,7 @@ def _supervisor(settings: Settings, keys: Keys, clock: Clock, events: ReaderEven
             issuers=keys.issuers,
             tenant=settings.at.tenant,
             day=now_ms // _DAY_MS,
+            site=keys.site,
             codes=CodeTrust(now_ms // 1000, shown),
         )
 

@@ -1,7 +1,8 @@
 """The authority of a tenant: who may speak to the broker, and which cards are ours.
 
 One folder of files that only their owner may read: an X.509 authority (EC P-256), the issuer key of
-cards (Ed25519), the master of card admin keys (AES-128) and the key of card references (32 bytes).
+cards (Ed25519), the master of card admin keys (AES-128), the key of card references (32 bytes) and
+the estate's key (32 bytes), from which keys of sites and cards come.
 Time comes in; who gets a certificate is the caller's decision.
 """
 
@@ -26,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from drivers.site_keys import SiteKey
 from protocol.identifiers import check_level
 from protocol.signing import Ed25519Signer
 from protocol.topics import Address
@@ -38,6 +40,8 @@ from provisioning.certificate import (
     terminal_name,
 )
 from provisioning.errors import AuthorityMissing, AuthorityThere, BadRequest, NotListed
+from provisioning.estate import ESTATE_KEY_BYTES, EstateKey
+from provisioning.sites import Sites
 from provisioning.vault import private_folder, write_private
 
 # A terminal renews at two thirds; a stolen one is worth nothing after the rest.
@@ -77,6 +81,7 @@ class CardKeys:
     issuer: Ed25519Signer
     admin_master: bytes
     reference: bytes
+    estate: EstateKey
 
 
 class Authority:
@@ -91,6 +96,7 @@ class Authority:
             issuer = load_pem_private_key((folder / "issuer.key").read_bytes(), password=None)
             master = bytes.fromhex((folder / "card-admin.key").read_text())
             reference = bytes.fromhex((folder / "reference.key").read_text())
+            estate = EstateKey(bytes.fromhex((folder / "estate.key").read_text()))
         except (OSError, ValueError, KeyError) as error:
             raise AuthorityMissing(f"{folder}: {error}") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
@@ -98,12 +104,27 @@ class Authority:
         if not isinstance(issuer, ed25519.Ed25519PrivateKey):
             raise AuthorityMissing("issuer.key is not an Ed25519 key")
         self._key = key
-        self.cards = CardKeys(Ed25519Signer(issuer.private_bytes_raw()), master, reference)
+        signer = Ed25519Signer(issuer.private_bytes_raw())
+        self.cards = CardKeys(signer, master, reference, estate)
+        self._sites = Sites(folder / "sites")
 
     @property
     def ca(self) -> Path:
         """The certificate that everybody here trusts."""
         return self.folder / "ca.pem"
+
+    def site_key(self, site: str) -> SiteKey | None:
+        """Return what the terminals of ``site`` are given; None when cards have no place for it.
+
+        A new site takes the next place, and is known from then on.
+        """
+        slot = self._sites.slot(site)
+        return None if slot is None else self.cards.estate.site_key(site, slot)
+
+    def site_keys(self) -> tuple[SiteKey, ...]:
+        """The keys of all known sites, by their place on cards."""
+        estate = self.cards.estate
+        return tuple(estate.site_key(site, slot) for slot, site in enumerate(self._sites.known()))
 
     def sign(self, request_pem: bytes, at: Address, now: datetime) -> bytes:
         """Return the client certificate (PEM) that a terminal asked for, and keep a copy.
@@ -236,6 +257,7 @@ def init(folder: Path, tenant: str, now: datetime) -> Authority:
         ("issuer.key", private_pem(ed25519.Ed25519PrivateKey.generate())),
         ("card-admin.key", os.urandom(16).hex().encode()),
         ("reference.key", os.urandom(32).hex().encode()),
+        ("estate.key", os.urandom(ESTATE_KEY_BYTES).hex().encode()),
         ("ca.key", private_pem(key)),  # the last: with it the authority is whole
     ):
         write_private(folder / name, content)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from drivers.site_keys import SiteKey
 from protocol.signing import EDDSA, Ed25519Verifier
 from protocol.topics import Address
 from provisioning.authority import Authority, private_pem, request
@@ -24,7 +25,7 @@ from provisioning.errors import TerminalMissing, TerminalThere
 from provisioning.vault import private_folder, write_private
 
 CONFIGURATION = "edge.toml"
-SIGNING_KEY, GRANT = "signing.pem", "grant.cose"
+SIGNING_KEY, GRANT, SITE_KEY = "signing.pem", "grant.cose", "site.key"
 TLS_KEY, TLS_CERTIFICATE = "tls.key", "tls.pem"
 TILL_TOKEN = "till.token"  # noqa: S105 - the file's name
 _TOKEN_BYTES = 32
@@ -73,11 +74,15 @@ def enrol(
         (TILL_TOKEN, secrets.token_urlsafe(_TOKEN_BYTES).encode()),
     ):
         write_private(folder / name, content)
+    site = authority.site_key(at.site)
+    if site is not None:
+        write_private(folder / SITE_KEY, _site_file(site))
     public_key = signing_key.public_key().public_bytes_raw()
     registration = cloud.register_terminal(at, EDDSA, public_key)
     write_private(folder / GRANT, registration.grant)
     issuer = authority.cards.issuer.verifier
-    return write_private(folder / CONFIGURATION, _configuration(at, around, registration, issuer))
+    text = _configuration(at, around, registration, issuer, "" if site is None else SITE_KEY)
+    return write_private(folder / CONFIGURATION, text)
 
 
 def kept_signing_key(file: Path) -> ed25519.Ed25519PrivateKey:
@@ -109,8 +114,16 @@ def _kept_key(
         raise TerminalMissing(f"{file} is no private key") from error
 
 
+def _site_file(key: SiteKey) -> str:
+    return f'site = "{key.site}"\nslot = {key.slot}\nsecret = "{key.secret.hex()}"\n'
+
+
 def _configuration(
-    at: Address, around: Surroundings, registration: Registration, issuer: Ed25519Verifier
+    at: Address,
+    around: Surroundings,
+    registration: Registration,
+    issuer: Ed25519Verifier,
+    site_key: str,
 ) -> str:
     issuers = [f"{issuer.algorithm}:{issuer.public.hex()}"]
     return f"""\
@@ -123,6 +136,7 @@ data_dir = {json.dumps(around.data_dir)}
 signing = "{SIGNING_KEY}"
 grant = "{GRANT}"
 reference = "reference.key"
+site = "{site_key}"
 cloud = {json.dumps(registration.cloud_keys)}
 rules = {json.dumps(registration.rules_keys)}
 issuers = {json.dumps(issuers)}

@@ -68,6 +68,8 @@ def enrol(
     finally:
         api.close()
     print(f"{terminal} is enrolled: {config}. Configure the broker again and reload it.")
+    if mine.site_key(site) is None:
+        print(f"Cards have no place left for a key of {site}: cpu cards and codes work there.")
 
 
 @app.command("list")

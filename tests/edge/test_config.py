@@ -23,6 +23,7 @@ terminal = "t-0001"
 signing = "signing.pem"
 grant = "grant.cose"
 reference = "reference.key"
+site = "site.key"
 cloud = ["-8:{CLOUD_KEY.verifier.public.hex()}"]
 rules = ["-8:{RULES_KEY.verifier.public.hex()}"]
 issuers = ["-8:{CLOUD_KEY.verifier.public.hex()}"]
@@ -48,6 +49,7 @@ def file(tmp_path: Path) -> Path:
     (tmp_path / "signing.pem").write_bytes(private_pem(key))
     (tmp_path / "grant.cose").write_bytes(granted())
     (tmp_path / "reference.key").write_text("ab" * 32 + "\n")
+    (tmp_path / "site.key").write_bytes(_site("site-1"))
     (tmp_path / "till.token").write_text("secret\n")
     for name in ("ca.pem", "tls.pem", "tls.key"):
         (tmp_path / name).touch()
@@ -91,7 +93,7 @@ MISTAKES = {
         'kind = "magnet"',
         "reader.kind: one of keyboard_wedge, nfc, pcsc",
     ),
-    "not TOML": ("[mqtt]", "[mqtt", "line 12"),
+    "not TOML": ("[mqtt]", "[mqtt", "line 13"),
     "a file that is not there": ('"tls.pem"', '"none.pem"', "mqtt.certificate: there is no file"),
 }
 
@@ -110,6 +112,10 @@ def test_a_mistake_is_named_with_key_and_file(
     assert "bad_config" in capsys.readouterr().err
 
 
+def _site(site: str, secret: str = "5a" * 16, slot: int = 3) -> bytes:
+    return f'site = "{site}"\nslot = {slot}\nsecret = "{secret}"\n'.encode()
+
+
 FILES: dict[str, tuple[str, bytes, str]] = {
     "a signing key that is none": ("signing.pem", b"nonsense", "keys.signing: not a PKCS #8"),
     "a signing key of a wrong curve": (
@@ -124,6 +130,10 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     ),
     "a grant that the cloud did not sign": ("grant.cose", b"nonsense", "keys.grant: malformed"),
     "a short reference key": ("reference.key", b"abcd", "keys.reference: the file must hold 64"),
+    "a site key that is none": ("site.key", b"nonsense", "keys.site: not the file of a site key"),
+    "a short site key": ("site.key", _site("site-1", "5ec2e7"), "keys.site: not the file"),
+    "a site key without a place": ("site.key", _site("site-1", slot=7), "keys.site: not the file"),
+    "the key of another site": ("site.key", _site("site-2"), "keys.site: it is the key of site"),
     "a reference key that is not hex": ("reference.key", b"x" * 64, "keys.reference: the file"),
 }
 

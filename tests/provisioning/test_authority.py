@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from drivers.site_keys import SITE_SLOTS
 from protocol.topics import Address, address
 from provisioning.authority import LOOPBACK_NAMES, TERMINAL_DAYS, Authority, init, request
 from provisioning.errors import AuthorityMissing, AuthorityThere, BadRequest
@@ -71,6 +72,18 @@ def test_the_authority_knows_where_its_terminals_stand(authority: Authority) -> 
     for at in others:
         _issued(authority, at)
     assert authority.terminals() == (AT, others[1], others[0])
+
+
+def test_a_site_keeps_its_place_on_cards(authority: Authority) -> None:
+    sites = [f"site-{number}" for number in range(SITE_SLOTS)]
+    keys = [authority.site_key(site) for site in sites]
+    assert [key and (key.site, key.slot) for key in keys] == list(zip(sites, range(7), strict=True))
+    assert len({key.secret for key in keys if key}) == SITE_SLOTS
+    again = Authority(authority.folder)
+    assert again.site_key("site-8") is None
+    assert again.site_key("site-3") == keys[3]
+    assert again.site_keys() == tuple(keys)
+    assert stat.S_IMODE((authority.folder / "sites").stat().st_mode) == 0o600
 
 
 def test_an_opened_authority_is_the_one_that_was_made(authority: Authority) -> None:
