@@ -38,5 +38,16 @@ def town(database: Database) -> Town:
 
 
 @pytest.fixture
+def postgres_town(postgres: Postgres) -> Iterator[Town]:
+    """Ann's town on PostgreSQL alone: for what only a server can do to it."""
+    opened = open_database(postgres.new_database())
+    migrate(opened)
+    town = build_town(opened)
+    town.add_members("ann")
+    yield town
+    opened.close()
+
+
+@pytest.fixture
 def ledger(database: Database) -> Ledger:
     return Ledger(database, CURRENCY, lambda: MORNING_MS)

@@ -22,7 +22,6 @@ from drivers.virtual.pn532 import Pn532Device
 from protocol import grant
 from protocol.signing import verifier
 from protocol.topics import address
-from provisioning.brokers import BROKERS
 from provisioning.cards import CardDesk
 from provisioning.cloud_api import CloudApi
 from provisioning.demo.residents import TENANT
@@ -41,24 +40,6 @@ AT = address(TENANT, "site-1", "t-0001")
 OTHER = address(TENANT, "site-1", "t-0009")
 AROUND = Surroundings(broker_host="127.0.0.1", broker_port=8883, reader_kind="nfc")
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """A broker and a cloud, no terminals."""
-    town = Town(tmp_path_factory.mktemp("town") / "town", BROKERS["nats"])
-    try:
-        town.open_cloud()
-        yield town
-    finally:
-        town.close()
-
-
-@pytest.fixture
-def api(town: Town) -> Iterator[CloudApi]:
-    api = town.api()
-    yield api
-    api.close()
 
 
 @pytest.fixture(scope="module")

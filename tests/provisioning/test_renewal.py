@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 import run
 from protocol.topics import address
 from provisioning.authority import TERMINAL_DAYS, Authority, init, private_pem, request
-from provisioning.brokers import BROKERS
 from provisioning.cloud_api import CloudApi
 from provisioning.demo.residents import TENANT
 from provisioning.demo.town import Town
@@ -90,24 +88,6 @@ def test_only_a_terminal_of_this_authority_that_is_on_the_list_is_renewed(
     (folder / "tls.pem").unlink()
     with pytest.raises(TerminalMissing):
         renew(folder, authority, NOW, at_once=True)
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """A broker and a cloud, no terminals."""
-    town = Town(tmp_path_factory.mktemp("town") / "town", BROKERS["nats"])
-    try:
-        town.open_cloud()
-        yield town
-    finally:
-        town.close()
-
-
-@pytest.fixture
-def api(town: Town) -> Iterator[CloudApi]:
-    api = town.api()
-    yield api
-    api.close()
 
 
 def _agent(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -24,7 +24,8 @@ from protocol.codec import encode
 from protocol.member_list import accept
 from protocol.shadow import Reported
 from protocol.topics import Down, Up, address
-from tests.cloud.gateway.test_station import DEADLINE_S, LEDGER_KEYS, Post, until
+from tests.cloud.gateway.clocks import DEADLINE_S, until
+from tests.cloud.gateway.test_station import LEDGER_KEYS, Post
 from tests.cloud.town import CURRENCY, SITE, TENANT, Till, build_town
 from tests.services.broker import BOTH_BROKERS, Broker, Client, running_broker
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -21,20 +20,9 @@ from protocol.codec import encode
 from protocol.shadow import Reported
 from protocol.status import Status
 from protocol.topics import Up, address, up_topic
+from tests.cloud.gateway.clocks import DEADLINE_S, Clocks, until
 from tests.cloud.gateway.test_tell import Line
-from tests.cloud.town import CURRENCY, LEDGER_KEY, MORNING_MS, SITE, TENANT, Town
-
-DEADLINE_S = 20.0
-
-
-class Clocks:
-    @staticmethod
-    def wall_ms() -> int:
-        return MORNING_MS
-
-    @staticmethod
-    def mono_s() -> float:
-        return time.monotonic()
+from tests.cloud.town import CURRENCY, LEDGER_KEY, SITE, TENANT, Town
 
 
 @dataclass
@@ -77,18 +65,11 @@ def station(town: Town, registry: CollectorRegistry, line: Line) -> Iterator[Sta
     made.stop()
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def deliver(station: Station, *messages: Message) -> None:
     for message in messages:
         station.on_message(message)
     station.start()
-    wait_until(lambda: all(message.acknowledged for message in messages))
+    until(lambda: all(message.acknowledged for message in messages), "every message is done")
 
 
 def test_a_batch_is_committed_then_told_then_acknowledged(
@@ -189,7 +170,7 @@ def test_a_thread_that_hangs_is_no_longer_alive(town: Town, registry: CollectorR
     clocks.now_s = STALLED_S
     assert not station.is_alive
     line.let_go.set()
-    wait_until(lambda: station.is_alive)
+    until(lambda: station.is_alive, "the station goes on")
     station.stop()
     assert not station.is_alive
 
@@ -220,7 +201,7 @@ def test_nobody_waits_for_a_full_station_and_everything_is_said_later(
     told.join(DEADLINE_S)
     assert not told.is_alive()
     station.start()
-    wait_until(lambda: all(message.acknowledged for message in messages))
+    until(lambda: all(message.acknowledged for message in messages), "every message is done")
     assert [leaf for leaf, _, _ in line.said] == ["ack", "desired", "bundle"]  # once
 
 
@@ -235,7 +216,7 @@ def test_members_that_changed_while_a_station_was_full_are_told(
     town.add_members("ann")
     town.add_till("t-0001")
     deliver(station, said("t-0001", Up.REPORTED, encode(Reported())))
-    wait_until(lambda: bool(line.lists()))
+    until(lambda: bool(line.lists()), "a list")
     line.let_go.clear()
     line.spoken_to.clear()
     station.bundle_published()
@@ -244,5 +225,5 @@ def test_members_that_changed_while_a_station_was_full_are_told(
     town.add_members("bob")
     station.members_changed()
     line.let_go.set()
-    wait_until(lambda: [one.member for one in line.lists()[-1].members] == ["bob"])
+    until(lambda: [one.member for one in line.lists()[-1].members] == ["bob"], "bob is told")
     station.stop()

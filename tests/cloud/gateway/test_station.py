@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,10 +27,10 @@ from protocol.shadow import Reported
 from protocol.status import Status
 from protocol.topics import RETAINED, Address, Down, Up, address, down_topic, up_topic
 from protocol.watermark import Watermark
+from tests.cloud.gateway.clocks import DEADLINE_S, Clocks, until
 from tests.cloud.town import (
     CURRENCY,
     LEDGER_KEY,
-    MORNING_MS,
     RULES_KEY,
     SITE,
     TENANT,
@@ -43,29 +42,9 @@ from tests.services.broker import BOTH_BROKERS, Broker, Client, running_broker
 
 pytest_plugins = ["tests.services.postgres"]
 
-DEADLINE_S = 20.0
 CLIENT_ID = "cloud-5ec2e7"
 HERE, THERE = (address(TENANT, SITE, name) for name in ("t-0001", "t-0002"))
 LEDGER_KEYS = {LEDGER_KEY.key_id: LEDGER_KEY.verifier}
-
-
-class Clocks:
-    """The real ones: nothing here waits for a time."""
-
-    @staticmethod
-    def wall_ms() -> int:
-        return MORNING_MS
-
-    @staticmethod
-    def mono_s() -> float:
-        return time.monotonic()
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 class Cloud:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from cloud.errors import StorageDown
 from cloud.ledger.transaction import Ledger
 from cloud.members import store as members
-from cloud.storage.engine import open_database
-from cloud.storage.migration import migrate
 from tests.cloud.ledger.books import fold_of, reasons, verdict_of
-from tests.cloud.town import CURRENCY, MORNING_MS, Town, build_town
+from tests.cloud.town import CURRENCY, MORNING_MS, Town
 
 
 class FailsAt:
@@ -42,13 +38,9 @@ def test_a_failure_that_passes_keeps_nothing_apart(town: Town, failing: tuple[in
 
 
 @pytest.mark.postgres
-def test_a_database_that_may_only_be_read_is_down(postgres: Any) -> None:
+def test_a_database_that_may_only_be_read_is_down(postgres_town: Town) -> None:
     """So it is for some seconds when a standby takes over."""
-    database = open_database(postgres.new_database())
-    migrate(database)
-    town = build_town(database)
-    town.add_members("ann")
-    till = town.add_till("t-0001")
+    till, database = postgres_town.add_till("t-0001"), postgres_town.database
     ledger = Ledger(database, CURRENCY, lambda: MORNING_MS)
     batch = till.batch(till.open(), till.top_up("ann", 7))
     name = database.engine.url.database
@@ -70,4 +62,3 @@ def test_a_database_that_may_only_be_read_is_down(postgres: Any) -> None:
     assert (mark.upto_seq, mark.quarantined) == (2, ())
     assert fold_of(database, "ann").principal == 7
     assert verdict_of(database).wrong == 0
-    database.close()

@@ -17,8 +17,7 @@ from cloud.ledger.proof import proof, quarantined
 from cloud.ledger.statement import statement
 from cloud.ledger.transaction import Ledger
 from cloud.members import store as members
-from cloud.storage.engine import Database, open_database
-from cloud.storage.migration import migrate
+from cloud.storage.engine import Database
 from cloud.storage.schema import balances, entries, epochs, records, states
 from cloud.storage.unit_of_work import unit_of_work
 from protocol.money import AMOUNT_MAX
@@ -27,7 +26,7 @@ from protocol.watermark import Standing
 from tests.cloud.ledger.books import fold_of, verdict_of
 from tests.cloud.ledger.memory import Memory
 from tests.cloud.ledger.test_ingest import deliveries, play
-from tests.cloud.town import CURRENCY, MORNING_MS, Till, Town, build_town, make_bundle
+from tests.cloud.town import CURRENCY, MORNING_MS, Till, Town, make_bundle
 
 HOUR_MS = 3_600_000
 
@@ -242,12 +241,10 @@ def _tear(database: Database) -> float:
 
 
 @pytest.mark.postgres
-def test_a_database_that_is_away_commits_nothing_and_comes_back(postgres: Any) -> None:
-    database = open_database(postgres.new_database())
-    migrate(database)
-    town = build_town(database)
-    town.add_members("ann")
-    till = town.add_till("t-0001")
+def test_a_database_that_is_away_commits_nothing_and_comes_back(
+    postgres: Any, postgres_town: Town
+) -> None:
+    till, database = postgres_town.add_till("t-0001"), postgres_town.database
     ledger = Ledger(database, CURRENCY, lambda: MORNING_MS)
     ledger.ingest([till.batch(till.open())])
     batch: Batch = till.batch(till.top_up("ann", 100))
@@ -258,15 +255,13 @@ def test_a_database_that_is_away_commits_nothing_and_comes_back(postgres: Any) -
     assert ledger.ingest([batch]).watermarks[0].upto_seq == 2
     assert fold_of(database, "ann").principal == 100
     assert verdict_of(database).wrong == 0
-    database.close()
 
 
 @pytest.mark.postgres
-def test_a_database_that_dies_in_the_middle_takes_everything_back(postgres: Any) -> None:
-    database = open_database(postgres.new_database())
-    migrate(database)
-    town = build_town(database)
-    town.add_members("ann")
+def test_a_database_that_dies_in_the_middle_takes_everything_back(
+    postgres: Any, postgres_town: Town
+) -> None:
+    database = postgres_town.database
     with pytest.raises(StorageDown), unit_of_work(database) as unit:  # noqa: PT012
         unit.accounts([bytes(16)])
         postgres.kill()
@@ -275,7 +270,6 @@ def test_a_database_that_dies_in_the_middle_takes_everything_back(postgres: Any)
     assert fold_of(database, "ann").principal == 0
     with database.write() as connection:
         members.add_member(connection, "bob", "Bob", MORNING_MS)
-    database.close()
 
 
 def test_the_statement_says_what_each_record_did(town: Town, ledger: Ledger, till: Till) -> None:
