@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drivers.apdu import CommandApdu, ResponseApdu
 from drivers.reader import Presented, Technology
-from drivers.site_keys import SiteKey
+from protocol.card_keys import SiteKey
 from protocol.qr_credential import Shown
 from protocol.record import CardClass
 from protocol.signing import VerifyingKey

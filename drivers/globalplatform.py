@@ -19,10 +19,9 @@ from drivers import tlv
 from drivers.apdu import SHORT_NE_MAX, TURNS_MAX, CommandApdu, ResponseApdu, refused
 from drivers.cap import LoadFile
 from drivers.errors import CardForged, CardRefused, CardUnknown
-from drivers.keys import triple_des
 from drivers.secure_channel import scp02, scp03
 from drivers.secure_channel.external_authenticate import initialize_update
-from protocol.block_cipher import cbc_encrypt, one_block
+from protocol.block_cipher import cbc_encrypt, one_block, triple_des
 
 ISSUER_DOMAIN = bytes.fromhex("A000000151000000")
 CHALLENGE_BYTES = 8

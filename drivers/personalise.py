@@ -24,8 +24,9 @@ from drivers.cards.cpu import (
     select,
 )
 from drivers.errors import CardForged, CardIssued, CardRefused
-from drivers.keys import aes_cmac, diversify, wrap_key
+from drivers.keys import aes_cmac, wrap_key
 from drivers.tlv import TlvError, parse
+from protocol.card_keys import diversify
 
 CHALLENGE_BYTES = 16
 # AN10922 takes 31 bytes of input: serial (16), application id (11), key slot (1), system id.

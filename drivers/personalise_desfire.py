@@ -33,7 +33,7 @@ from drivers.desfire.session import (
 from drivers.desfire.settings import Generation
 from drivers.errors import CardForged, CardIssued, CardRefused, CardUnknown
 from drivers.reader import Presented
-from drivers.site_keys import ChangeKey, CreditKey, SiteKey, TransactionKey, card_input
+from protocol.card_keys import ChangeKey, CreditKey, SiteKey, TransactionKey, card_input
 
 KEY_VERSION = 1  # of every key that we wrote; 0 is a key as delivered
 # On the card: its key and settings may change; applications only come and go with its key.

@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Struct
 
-from drivers.site_keys import SiteKey
 from edge.config import Settings
 from edge.errors import BadConfig
 from edge.inbox import Trust
 from edge.journal import Identity
 from protocol import grant
+from protocol.card_keys import SiteKey
 from protocol.configuration import parse
 from protocol.errors import Malformed, ProtocolError
 from protocol.signing import Ed25519Signer, P256Signer, VerifyingKey

@@ -1,15 +1,24 @@
-"""Block-cipher pieces that card protocols are made of: CBC, CMAC, padding.
+"""Block-cipher pieces that card protocols are made of: triple DES, CBC, CMAC, padding.
 
 Keys come in as algorithm objects; which key does what is left to the callers.
 """
 
 from __future__ import annotations
 
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
 # Added when a doubled block overflows (NIST SP 800-38B, section 5.3); by block size in bits.
 _REDUCTION = {64: 0x1B, 128: 0x87}
+
+
+def triple_des(key: bytes) -> TripleDES:
+    """Triple DES from 8, 16 or 24 bytes: with 8 it is single DES, with 16 the first key returns.
+
+    Old cards need it; nothing new may be built on it.
+    """
+    return TripleDES({8: key * 3, 16: key + key[:8]}.get(len(key), key))
 
 
 def cbc_encrypt(algorithm: BlockCipherAlgorithm, iv: bytes, data: bytes) -> bytes:

@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from drivers.site_keys import SiteKey
+from protocol.card_keys import SiteKey
+from protocol.estate import ESTATE_KEY_BYTES, EstateKey
 from protocol.identifiers import check_level
 from protocol.signing import Ed25519Signer
 from protocol.topics import Address
@@ -40,7 +41,6 @@ from provisioning.certificate import (
     terminal_name,
 )
 from provisioning.errors import AuthorityMissing, AuthorityThere, BadRequest, NotListed
-from provisioning.estate import ESTATE_KEY_BYTES, EstateKey
 from provisioning.sites import Sites
 from provisioning.vault import private_folder, write_private
 

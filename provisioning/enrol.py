@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from drivers.site_keys import SiteKey
+from protocol.card_keys import SiteKey
 from protocol.signing import EDDSA, Ed25519Verifier
 from protocol.topics import Address
 from provisioning.authority import Authority, private_pem, request

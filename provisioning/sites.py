@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drivers.site_keys import SITE_SLOTS
+from protocol.card_keys import SITE_SLOTS
 from provisioning.vault import write_private
 
 

@@ -28,7 +28,7 @@ from drivers.secure_channel.felica_lite import (
     session_key,
     write_mac_block,
 )
-from drivers.site_keys import ReadKey, SiteKey, card_input
+from protocol.card_keys import ReadKey, SiteKey, card_input
 from protocol.credential import card_reference
 from protocol.record import CardClass
 

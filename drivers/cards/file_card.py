@@ -21,11 +21,10 @@ from drivers.iso7816 import (
     tries_left,
     update_binary,
 )
-from drivers.keys import diversify
 from drivers.reader import Presented
 from drivers.secure_channel import retail_mac
 from drivers.secure_channel.retail_mac import RANDOM_BYTES, TOKEN_BYTES, Session
-from drivers.site_keys import ChangeKey, ReadKey, card_input
+from protocol.card_keys import ChangeKey, ReadKey, card_input, diversify
 from protocol.credential import card_reference
 from protocol.record import CardClass
 

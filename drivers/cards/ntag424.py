@@ -18,7 +18,7 @@ from drivers.reader import Presented
 from drivers.secure_channel import ev2, lrp_messaging
 from drivers.secure_channel.channel import CommunicationMode
 from drivers.secure_channel.ev2 import Session
-from drivers.site_keys import ChangeKey, SiteKey, card_input
+from protocol.card_keys import ChangeKey, SiteKey, card_input
 from protocol.credential import card_reference
 from protocol.errors import SunRefused
 from protocol.record import CardClass

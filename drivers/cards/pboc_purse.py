@@ -25,13 +25,12 @@ from drivers.errors import (
     CardUnknown,
     ChannelBroken,
 )
-from drivers.keys import triple_des
 from drivers.reader import Presented
 from drivers.secure_channel import pboc
 from drivers.secure_channel.pboc import LoadOffer, PurchaseOffer, Purse
 from drivers.secure_channel.pboc_host import LoadGrant, LoadRequest, PurchaseClaim
-from drivers.site_keys import ReadKey, SiteKey, card_input
-from protocol.block_cipher import one_block
+from protocol.block_cipher import one_block, triple_des
+from protocol.card_keys import ReadKey, SiteKey, card_input
 from protocol.credential import card_reference
 from protocol.record import CardClass
 

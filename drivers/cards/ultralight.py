@@ -26,7 +26,7 @@ from drivers.secure_channel.ultralight import (
     session_mac_key,
     stored_key,
 )
-from drivers.site_keys import ReadKey, SiteKey, card_input
+from protocol.card_keys import ReadKey, SiteKey, card_input
 from protocol.credential import card_reference
 from protocol.record import CardClass
 

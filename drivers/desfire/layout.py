@@ -14,7 +14,7 @@ from drivers.desfire.settings import (
     ValueFile,
 )
 from drivers.secure_channel.channel import CommunicationMode
-from drivers.site_keys import SITE_SLOTS, card_input
+from protocol.card_keys import SITE_SLOTS, card_input
 from protocol.transaction_mac import READER_ID_BYTES
 
 APPLICATION = bytes.fromhex("014CF5")  # F54C01, as on the wire

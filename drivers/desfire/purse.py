@@ -37,7 +37,7 @@ from drivers.desfire.session import (
 from drivers.desfire.settings import UID_BYTES
 from drivers.errors import CardBlank, CardForeign, CardRefused, CardUnknown
 from drivers.reader import Presented
-from drivers.site_keys import CreditKey, SiteKey
+from protocol.card_keys import CreditKey, SiteKey
 from protocol.transaction_mac import COUNTER_BYTES
 
 

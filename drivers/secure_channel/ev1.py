@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from drivers.errors import ChannelBroken
-from drivers.keys import triple_des
 from drivers.secure_channel.channel import STATUS_OK, CommunicationMode
 from drivers.secure_channel.ev2 import crc32
 from drivers.secure_channel.three_pass import (
@@ -26,7 +25,7 @@ from drivers.secure_channel.three_pass import (
     reader_check,
     reader_token,
 )
-from protocol.block_cipher import cmac_subkeys, pad, xor
+from protocol.block_cipher import cmac_subkeys, pad, triple_des, xor
 
 D40, ISO, AES_AUTHENTICATION = 0x0A, 0x1A, 0xAA
 MAC_BYTES = 8  # the first of the 16 of a CMAC

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hmac
 
 from drivers.errors import ChannelBroken
-from drivers.keys import triple_des
-from protocol.block_cipher import cbc_encrypt
+from protocol.block_cipher import cbc_encrypt, triple_des
 
 KEY_BYTES = 16
 BLOCK_BYTES = 16  # a block of the card

@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 from drivers.apdu import SW_OK, CommandApdu
 from drivers.errors import CardRefused
-from drivers.keys import triple_des
 from drivers.secure_channel.padded import encipher
-from protocol.block_cipher import one_block, xor
+from protocol.block_cipher import one_block, triple_des, xor
 
 BLOCK_BYTES = 8
 MAC_BYTES = 4

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from drivers.errors import CardForged
 from drivers.secure_channel import pboc
 from drivers.secure_channel.pboc import LoadOffer, Purse
-from drivers.site_keys import CreditKey, TransactionKey
+from protocol.card_keys import CreditKey, TransactionKey
 
 
 class LoadRequest(NamedTuple):

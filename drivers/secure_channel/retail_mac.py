@@ -14,9 +14,8 @@ from typing import NamedTuple
 from drivers import tlv
 from drivers.apdu import EXTENDED_NE_MAX, SHORT_NE_MAX, CommandApdu, ResponseApdu, refused
 from drivers.errors import CardForged, ChannelBroken
-from drivers.keys import triple_des
 from drivers.secure_channel.padded import decipher, encipher
-from protocol.block_cipher import cbc_decrypt, cbc_encrypt, pad, xor
+from protocol.block_cipher import cbc_decrypt, cbc_encrypt, pad, triple_des, xor
 
 BLOCK_BYTES = 8
 MAC_BYTES = 8

@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 from drivers.apdu import SHORT_LC_MAX, SW_OK, CommandApdu
 from drivers.errors import CardRefused, ChannelBroken
-from drivers.keys import triple_des
 from drivers.secure_channel import external_authenticate, retail_mac
 from drivers.secure_channel.padded import decipher, encipher
-from protocol.block_cipher import cbc_encrypt, one_block
+from protocol.block_cipher import cbc_encrypt, one_block, triple_des
 
 PROTOCOL = 2
 CHALLENGE_BYTES = 8  # the host's

@@ -12,7 +12,6 @@ import hmac
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from drivers.errors import ChannelBroken
-from drivers.keys import triple_des
 from drivers.secure_channel.ev2 import session_vectors
 from drivers.secure_channel.three_pass import (
     Chained,
@@ -22,7 +21,7 @@ from drivers.secure_channel.three_pass import (
     reader_check,
     reader_token,
 )
-from protocol.block_cipher import cmac, odd_bytes
+from protocol.block_cipher import cmac, odd_bytes, triple_des
 
 AUTHENTICATE, CONTINUE, DONE = b"\x1a", b"\xaf", b"\x00"
 AES_RANDOM_BYTES, C_RANDOM_BYTES = 16, 8

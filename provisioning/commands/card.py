@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from drivers.keys import AES_128_BYTES
 from drivers.reader import ReaderSettings
+from protocol.card_keys import AES_128_BYTES
 from provisioning.authority import Authority
 from provisioning.cards import CardDesk
 from provisioning.commands.options import (

@@ -7,7 +7,7 @@ import ast
 from tests.architecture.test_tidy import modules
 
 NEVER_ON_A_TERMINAL = {"CreditKey", "ChangeKey", "TransactionKey"}
-MADE_IN = "provisioning/estate.py"
+MADE_IN = "protocol/estate.py"
 
 
 def makers() -> set[str]:
@@ -26,7 +26,7 @@ def test_the_estate_alone_makes_them() -> None:
 
 
 def test_a_site_key_leads_to_read_keys_only() -> None:
-    tree = modules()["drivers/site_keys.py"]
+    tree = modules()["protocol/card_keys.py"]
     (site_key,) = (
         node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "SiteKey"
     )

@@ -23,7 +23,7 @@ from drivers.personalise_desfire import CardKeys, personalise
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import EV2, DesfireState
 from protocol.credential import card_reference
-from provisioning.estate import EstateKey
+from protocol.estate import EstateKey
 from tests.drivers.world import TRUST, DirectReader
 
 Result = TypeVar("Result")

@@ -20,9 +20,9 @@ from drivers.cards.file_card import (
     key_input,
 )
 from drivers.exchange import Deadlines, hold
-from drivers.site_keys import ChangeKey
 from drivers.virtual.cards.file_card import FileCard
 from drivers.virtual.cards.file_card_state import Access, File, FileCardState, Secret
+from protocol.card_keys import ChangeKey
 from tests.drivers.frame_world import ESTATE
 from tests.drivers.world import NONCE, PRESENTED, TENANT, TODAY, TRUST, DirectReader, serial
 

@@ -17,7 +17,7 @@ from drivers.reader import Presented, Reader, ReaderSettings, Technology
 from drivers.readers import nfc
 from drivers.virtual.faults import CardLeft, Faults, FrameCard
 from drivers.virtual.pn532 import Pn532Device
-from provisioning.estate import EstateKey
+from protocol.estate import EstateKey
 from tests.drivers.world import NONCE, TRUST
 
 ESTATE = EstateKey(bytes(range(100, 132)))

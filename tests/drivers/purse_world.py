@@ -29,9 +29,9 @@ from drivers.cards.pboc_purse import (
 from drivers.exchange import Deadlines, hold
 from drivers.secure_channel.pboc import Purse
 from drivers.secure_channel.pboc_host import LoadGrant, LoadRequest, PurchaseClaim, grant
-from drivers.site_keys import CreditKey, TransactionKey
 from drivers.virtual.cards.pboc_purse import PbocPurseCard
 from drivers.virtual.cards.pboc_purse_state import PurseState
+from protocol.card_keys import CreditKey, TransactionKey
 from tests.drivers.frame_world import ESTATE
 from tests.drivers.world import NONCE, PRESENTED, TRUST, DirectReader
 

@@ -13,7 +13,7 @@ from drivers.apdu import ResponseApdu
 from drivers.cards import felica, ntag424, ultralight
 from drivers.errors import DriverError
 from drivers.reader import Presented, Technology
-from drivers.site_keys import card_input
+from protocol.card_keys import card_input
 from protocol.sun import SunMode
 from protocol.sun_link import template
 from tests.drivers.frame_world import ESTATE, SITE, SITE_TRUST

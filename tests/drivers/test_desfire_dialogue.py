@@ -27,10 +27,10 @@ from drivers.errors import (
     DriverError,
 )
 from drivers.exchange import Deadlines, hold
-from drivers.site_keys import SiteKey
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import EV1
 from protocol import transaction_mac
+from protocol.card_keys import SiteKey
 from protocol.record import CardClass
 from tests.drivers.desfire_world import (
     BALANCE,

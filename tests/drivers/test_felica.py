@@ -17,10 +17,10 @@ from drivers.errors import (
 )
 from drivers.exchange import Deadlines, hold_frames
 from drivers.secure_channel import felica_lite
-from drivers.site_keys import SiteKey
 from drivers.virtual.cards.felica import FelicaCard, FelicaStandardCard
 from drivers.virtual.cards.felica_state import FelicaState
 from drivers.virtual.faults import FrameCard
+from protocol.card_keys import SiteKey
 from protocol.credential import card_reference
 from protocol.record import CardClass
 from tests.drivers.frame_world import (

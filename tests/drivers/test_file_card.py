@@ -25,11 +25,11 @@ from drivers.errors import (
 )
 from drivers.exchange import Deadlines, hold
 from drivers.secure_channel import retail_mac
-from drivers.site_keys import SiteKey
 from drivers.virtual.cards.file_card import FileCard
 from drivers.virtual.cards.file_card_state import TRIES
 from drivers.virtual.command import Command
 from drivers.virtual.transmission import Answer
+from protocol.card_keys import SiteKey
 from protocol.credential import card_reference
 from protocol.record import CardClass
 from tests.drivers.file_card_world import (

@@ -8,14 +8,9 @@ from typing import Any
 
 import pytest
 
-from drivers.keys import (
-    aes_cmac,
-    diversify,
-    diversify_triple_des,
-    diversify_unpadded,
-    wrap_key,
-)
+from drivers.keys import aes_cmac, wrap_key
 from drivers.personalise import admin_key
+from protocol.card_keys import diversify, diversify_triple_des, diversify_unpadded
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 

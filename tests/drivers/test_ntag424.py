@@ -32,10 +32,10 @@ from drivers.exchange import Deadlines, hold
 from drivers.reader import ReaderSettings
 from drivers.readers import nfc
 from drivers.secure_channel.ev2 import Session
-from drivers.site_keys import SiteKey, card_input
 from drivers.virtual.cards.ntag424 import FAILURES_FREE, Ntag424Card
 from drivers.virtual.cards.ntag424_state import Ntag424State
 from drivers.virtual.pn532 import Pn532Device
+from protocol.card_keys import SiteKey, card_input
 from protocol.credential import card_reference
 from protocol.errors import SunRefused
 from protocol.record import CardClass

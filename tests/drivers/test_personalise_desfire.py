@@ -23,9 +23,9 @@ from drivers.desfire.purse import Changed, debit, open_purse
 from drivers.desfire.session import PICC, Session, authenticate, get_version, select
 from drivers.errors import CardForeign, CardGone, CardIssued, CardRefused, CardUnknown
 from drivers.personalise_desfire import CardKeys, personalise
-from drivers.site_keys import SITE_SLOTS, card_input
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import EV1
+from protocol.card_keys import SITE_SLOTS, card_input
 from protocol.transaction_mac import session_keys, verify
 from tests.drivers.desfire_world import (
     ESTATE,

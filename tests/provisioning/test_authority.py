@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from drivers.site_keys import SITE_SLOTS
+from protocol.card_keys import SITE_SLOTS
 from protocol.topics import Address, address
 from provisioning.authority import LOOPBACK_NAMES, TERMINAL_DAYS, Authority, init, request
 from provisioning.errors import AuthorityMissing, AuthorityThere, BadRequest

@@ -10,13 +10,12 @@ from hmac import compare_digest
 from drivers import tlv
 from drivers.apdu import CommandApdu, ResponseApdu
 from drivers.errors import CardForged, DriverError
-from drivers.keys import triple_des
 from drivers.secure_channel import retail_mac
 from drivers.secure_channel.retail_mac import RANDOM_BYTES, SHARE_BYTES, TOKEN_BYTES, Session
 from drivers.virtual.cards.file_card_state import TRIES, Access, File, FileCardState, Secret
 from drivers.virtual.command import Command, Refused
 from drivers.virtual.transmission import Answer, Handler, Transmission
-from protocol.block_cipher import cbc_decrypt, one_block
+from protocol.block_cipher import cbc_decrypt, one_block, triple_des
 
 AID = bytes.fromhex("F0544C46494C4501")
 DIRECTORY = bytes.fromhex("DF01")  # path of the application below the master file

@@ -15,13 +15,12 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from drivers import tlv
 from drivers.apdu import CommandApdu, ResponseApdu
 from drivers.errors import DriverError
-from drivers.keys import triple_des
 from drivers.secure_channel import scp02, scp03
 from drivers.virtual.cards.globalplatform_content import Content
 from drivers.virtual.cards.globalplatform_state import FAILURES_MAX, JavaCardState
 from drivers.virtual.command import Command, Refused
 from drivers.virtual.transmission import Answer, Transmission
-from protocol.block_cipher import cbc_decrypt
+from protocol.block_cipher import cbc_decrypt, triple_des
 
 ISSUER_DOMAIN = bytes.fromhex("A000000151000000")
 SECURE = 0x04

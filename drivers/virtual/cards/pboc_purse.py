@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from hmac import compare_digest
 
-from drivers.keys import triple_des
 from drivers.secure_channel import pboc
 from drivers.secure_channel.pboc import LoadOffer, PurchaseOffer, Purse
 from drivers.tlv import encode
 from drivers.virtual.cards.pboc_purse_state import MAC_TRIES, Proof, PurseState
 from drivers.virtual.command import SHORT_LE, Command, Refused, parse
 from drivers.virtual.transmission import Answer, Handler, Transmission
-from protocol.block_cipher import one_block
+from protocol.block_cipher import one_block, triple_des
 
 AID = bytes.fromhex("A00000000386980701")
 INFO_SFI, LOG_SFI, LOG_RECORDS = 0x15, 0x18, 10

@@ -5,15 +5,10 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
-from drivers.keys import (
-    aes_cmac,
-    diversify,
-    diversify_triple_des,
-    diversify_unpadded,
-    triple_des,
-)
+from drivers.keys import aes_cmac
 from drivers.originality import NTAG_424_KEY, genuine
-from protocol.block_cipher import cmac, cmac_subkeys
+from protocol.block_cipher import cmac, cmac_subkeys, triple_des
+from protocol.card_keys import diversify, diversify_triple_des, diversify_unpadded
 from tests.drivers.vectors import Case, UnknownCase, raw
 
 

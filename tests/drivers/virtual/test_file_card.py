@@ -16,11 +16,10 @@ from drivers.cards.file_card import (
     open_session,
     select,
 )
-from drivers.keys import triple_des
 from drivers.secure_channel.retail_mac import Session
 from drivers.virtual.cards.file_card import FileCard
 from drivers.virtual.cards.file_card_state import TRIES, FileCardState
-from protocol.block_cipher import one_block
+from protocol.block_cipher import one_block, triple_des
 from tests.drivers.file_card_world import (
     LOCKED,
     NOTES,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.site_keys import SITE_SLOTS, ReadKey, SiteKey, card_input
-from provisioning.estate import EstateKey
+from protocol.card_keys import SITE_SLOTS, ReadKey, SiteKey, card_input
+from protocol.estate import EstateKey
 
 ESTATE = EstateKey(bytes(range(32)))
 ONE, OTHER = (card_input(bytes((n,) * 7), b"app", 2) for n in (1, 2))

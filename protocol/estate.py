@@ -1,6 +1,7 @@
 """The estate's key: from it comes every key of every card and of every site.
 
-It lives with the provisioning station and the cloud's key store; terminals get a SiteKey alone.
+It lives with the provisioning station and, where cards prove themselves to the cloud, with that;
+neither drivers nor the terminal can import it, and terminals get a SiteKey alone.
 """
 
 from __future__ import annotations
@@ -8,8 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hmac import digest
 
-from drivers.keys import AES_128_BYTES, diversify
-from drivers.site_keys import ChangeKey, CreditKey, SiteKey, TransactionKey
+from protocol.card_keys import (
+    AES_128_BYTES,
+    ChangeKey,
+    CreditKey,
+    SiteKey,
+    TransactionKey,
+    diversify,
+)
 
 ESTATE_KEY_BYTES = 32
 
@@ -18,7 +25,7 @@ ESTATE_KEY_BYTES = 32
 class EstateKey:
     """Masters by purpose are HMAC-SHA256 of a label, so that none tells anything of another.
 
-    ``card_input`` is that of drivers.site_keys; a card's key is diversified from its master.
+    ``card_input`` is that of protocol.card_keys; a card's key is diversified from its master.
     """
 
     secret: bytes = field(repr=False)
