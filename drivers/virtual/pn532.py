@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import termios
 import threading
 import time
-import tty
 from collections.abc import Callable
 from enum import Enum
 
 from drivers.virtual.faults import CardLeft, Faults, FrameCard, VirtualCard
 from drivers.virtual.pn532_frames import ACK, ERROR_FRAME, HostFrames, response_frame
 from drivers.virtual.pn532_target import CrcError, Target, target_of
+from drivers.virtual.pty import Pty
 
 LONGEST_READ = 4096
 """More than any host sends before it waits for an answer."""
@@ -134,8 +132,7 @@ class Pn532Chip:
 class Pn532Device:
     """The chip on a pseudo-terminal: a reader opens `path` as it would open /dev/ttyUSB0.
 
-    One thread answers.  The device keeps its own end of the line open, so readers may die and
-    come again.  `faults` act between card and chip, `line` between chip and host.
+    One thread answers.  `faults` act between card and chip, `line` between chip and host.
     """
 
     def __init__(self) -> None:
@@ -143,10 +140,8 @@ class Pn532Device:
         self.line = Line.CLEAN
         self._chip = Pn532Chip(self.faults)
         self._frames = HostFrames()
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave, termios.TCSANOW)
-        os.set_blocking(self._master, False)
-        self.path = os.ttyname(self._slave)
+        self._pty = Pty()
+        self.path = self._pty.path
         self._stop = os.eventfd(0)
         self._thread = threading.Thread(target=self._serve, name=f"pn532 {self.path}", daemon=True)
         self._thread.start()
@@ -164,15 +159,15 @@ class Pn532Device:
         if self._thread.is_alive():
             os.eventfd_write(self._stop, 1)
             self._thread.join()
-            for descriptor in (self._master, self._slave, self._stop):
-                os.close(descriptor)
+            self._pty.close()
+            os.close(self._stop)
 
     def _serve(self) -> None:
         poll = select.poll()
-        poll.register(self._master, select.POLLIN)
+        poll.register(self._pty.end, select.POLLIN)
         poll.register(self._stop, select.POLLIN)
         while all(descriptor != self._stop for descriptor, _ in poll.poll()):
-            data = os.read(self._master, LONGEST_READ)
+            data = os.read(self._pty.end, LONGEST_READ)
             for body in self._frames.feed(data, time.monotonic()):
                 self._answer(body)
 
@@ -181,14 +176,9 @@ class Pn532Device:
             return
         early = ACK if self.faults.latency_ms else b""
         if early:
-            self._write(early)
+            self._pty.say(early)
         data = self._chip.run(body)
         frame = ERROR_FRAME if data is None else response_frame(body[0], data)
         if self.line is Line.NOISE:
             frame = os.urandom(len(frame))
-        self._write(frame if early else ACK + frame)
-
-    def _write(self, data: bytes) -> None:
-        # Nobody reads and the buffer is full: a line without flow control loses it.
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._master, data)
+        self._pty.say(frame if early else ACK + frame)

@@ -10,10 +10,10 @@ import contextlib
 import os
 import select
 import socket
-import termios
 import threading
-import tty
 from dataclasses import dataclass, field
+
+from drivers.virtual.pty import Pty
 
 _ESC, _FS, _GS, _DLE = 0x1B, 0x1C, 0x1D, 0x10
 _LF = 0x0A
@@ -152,9 +152,8 @@ class VirtualPrinter:
 
     def __init__(self, paper: Paper | None = None) -> None:
         self.paper = paper or Paper()
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave, termios.TCSANOW)
-        self.serial = f"serial:{os.ttyname(self._slave)}"
+        self._pty = Pty()
+        self.serial = f"serial:{self._pty.path}"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.tcp = f"tcp:127.0.0.1:{self._listener.getsockname()[1]}"
         self._stop = os.eventfd(0)
@@ -167,14 +166,14 @@ class VirtualPrinter:
         if self._thread.is_alive():
             os.eventfd_write(self._stop, 1)
             self._thread.join()
-            for descriptor in (self._master, self._slave, self._stop):
-                os.close(descriptor)
+            self._pty.close()
+            os.close(self._stop)
             for each in (self._listener, *self._clients.values()):
                 each.close()
 
     def _serve(self) -> None:
         while True:
-            asked = [self._stop, self._master, self._listener.fileno(), *self._clients]
+            asked = [self._stop, self._pty.end, self._listener.fileno(), *self._clients]
             ready = select.select(asked, [], [])[0]
             if self._stop in ready:
                 return
@@ -187,7 +186,7 @@ class VirtualPrinter:
             self._clients[client.fileno()] = client
             return
         data = b""
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, BlockingIOError):
             data = os.read(descriptor, 4096)
             os.write(descriptor, self.paper.feed(data))
         if not data and descriptor in self._clients:

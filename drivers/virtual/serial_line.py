@@ -5,48 +5,38 @@ The frames that such readers send are made here too; reading them is left to the
 
 from __future__ import annotations
 
-import contextlib
-import os
-import termios
-import tty
 from functools import reduce
 from operator import xor
 from pathlib import Path
 
+from drivers.virtual.pty import Pty
+
 
 class SerialLine:
-    """A device at ``path`` in a folder of its own, which stays where it is over each plugging in.
-
-    It keeps its own end of the line open, so readers may die and come again.
-    """
+    """A device at ``path`` in a folder of its own, the same path each time it is plugged in."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "serial"
-        self._ends: tuple[int, int] | None = None
+        self._pty: Pty | None = None
         self.plug()
 
     def plug(self) -> None:
         """Push the cable in."""
         self.unplug()
-        master, slave = os.openpty()
-        tty.setraw(slave, termios.TCSANOW)
-        os.set_blocking(master, False)
-        self._ends = master, slave
-        self.path.symlink_to(os.ttyname(slave))
+        self._pty = Pty()
+        self.path.symlink_to(self._pty.path)
 
     def unplug(self) -> None:
         """Pull the cable: the path is gone, and what reads from the line is told so."""
-        ends, self._ends = self._ends, None
-        if ends:
+        pty, self._pty = self._pty, None
+        if pty:
             self.path.unlink()
-            for end in ends:
-                os.close(end)
+            pty.close()
 
     def say(self, data: bytes) -> None:
         """Send bytes; what nobody reads in time is lost, as on a line without flow control."""
-        if self._ends:
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._ends[0], data)
+        if self._pty:
+            self._pty.say(data)
 
 
 def em4100_frame(number: bytes) -> bytes:
