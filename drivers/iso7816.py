@@ -60,6 +60,11 @@ def get_challenge(size: int) -> CommandApdu:
     return CommandApdu(0x00, 0x84, 0x00, 0x00, ne=size)
 
 
+def change_reference_data(key: int, secret: bytes) -> CommandApdu:
+    """CHANGE REFERENCE DATA to a new key, without the old one (11.6.7)."""
+    return CommandApdu(0x00, 0x24, 0x01, key, secret)
+
+
 def internal_authenticate(key: int, challenge: bytes) -> CommandApdu:
     """INTERNAL AUTHENTICATE: the card enciphers the challenge with its key (11.5.2)."""
     return CommandApdu(0x00, 0x88, 0x00, key, challenge, ne=len(challenge))

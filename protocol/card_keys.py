@@ -55,6 +55,12 @@ class ChangeKey(_Key):
     __slots__ = ()
 
 
+class TransportKey(_Key):
+    """A key with which cards of one delivery come; it opens none that is in use."""
+
+    __slots__ = ()
+
+
 class TransactionKey(_Key):
     """One card's key under which it proves its transactions to the cloud."""
 

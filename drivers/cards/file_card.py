@@ -6,14 +6,16 @@ down. Whoever has a site's key can also make a card for that site: one that sign
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from drivers import tlv
 from drivers.apdu import CommandApdu, ResponseApdu, refused
-from drivers.card import CardIdentity, CardKind, CardTrust, Dialogue
+from drivers.card import NONCE_BYTES, CardIdentity, CardKind, CardTrust, Dialogue
 from drivers.errors import CardExpired, CardForeign, CardForged, CardRefused, CardUnknown
 from drivers.iso7816 import (
+    change_reference_data,
     external_authenticate,
     get_challenge,
     read_binary,
@@ -24,7 +26,7 @@ from drivers.iso7816 import (
 from drivers.reader import Presented
 from drivers.secure_channel import retail_mac
 from drivers.secure_channel.retail_mac import RANDOM_BYTES, TOKEN_BYTES, Session
-from protocol.card_keys import ChangeKey, ReadKey, card_input, diversify
+from protocol.card_keys import ChangeKey, ReadKey, SiteKey, TransportKey, card_input, diversify
 from protocol.credential import card_reference
 from protocol.record import CardClass
 
@@ -96,7 +98,9 @@ def select() -> Steps[bytes]:
     return serial
 
 
-def open_session(key: ReadKey | ChangeKey, reference: int, nonce: bytes) -> Steps[Opened]:
+def open_session(
+    key: ReadKey | ChangeKey | TransportKey, reference: int, nonce: bytes
+) -> Steps[Opened]:
     """GET CHALLENGE and MUTUAL AUTHENTICATE: 2 APDUs.
 
     ``nonce`` has 16 fresh bytes: 8 are the terminal's random, and all of them under the key are
@@ -154,16 +158,46 @@ def identify(trust: CardTrust, _presented: Presented, nonce: bytes) -> Dialogue:
     )
 
 
-def write_member(key: ChangeKey, member: Member, nonce: bytes) -> Steps[None]:
-    """Write the member file and read it back: 5 APDUs, the fourth is everything or nothing."""
-    if (yield from select()) != member.serial:
-        raise CardForged("another card than the one to be written")
-    opened = yield from open_session(key, CHANGE_KEY, nonce)
-    content = member.encode()
-    yield from say(opened.session, update_binary(MEMBER_FILE, content), "write the member file")
+@dataclass(frozen=True, slots=True)
+class MemberKeys:
+    """Maker of one card's change key from AN10922 input, and the site keys that it shall have."""
+
+    change: Callable[[bytes], ChangeKey]
+    sites: tuple[SiteKey, ...]
+
+
+def personalise(
+    transport: TransportKey,
+    keys: MemberKeys,
+    member: Callable[[bytes], Member],
+    draw: Callable[[int], bytes],
+) -> Steps[bytes]:
+    """Write keys and member file (``member`` of the serial), read it back; return the serial.
+
+    The change key comes last and each step may be done again: a card torn away anywhere, and one
+    that shall know one more site, is presented once more. ``draw(n)`` gives n fresh random bytes.
+    CardForeign when the card opens with neither ``transport`` nor its change key.
+    """
+    serial = yield from select()
+    own = keys.change(key_input(serial, CHANGE_KEY))
+    try:
+        opened = yield from open_session(transport, CHANGE_KEY, draw(NONCE_BYTES))
+    except CardForeign:
+        opened = yield from open_session(own, CHANGE_KEY, draw(NONCE_BYTES))
+    session = opened.session
+    for site in keys.sites:
+        reference = READ_KEYS + site.slot
+        key = site.read_key(key_input(serial, reference)).secret
+        yield from say(session, change_reference_data(reference, key), "take a site's key")
+    written = member(serial)
+    content = written.encode()
+    yield from say(session, update_binary(MEMBER_FILE, content), "write the member file")
     command = read_binary(MEMBER_FILE, MEMBER_FILE_BYTES)
-    if Member.decode((yield from say(opened.session, command, "read it back"))) != member:
+    if Member.decode((yield from say(session, command, "read it back"))) != written:
         raise CardForged("the member file reads back differently from what was written")
+    last = change_reference_data(CHANGE_KEY, own.secret)
+    yield from say(session, last, "take its change key")
+    return serial
 
 
 CARD = CardKind(name=FAMILY, assurance=CardClass.SECURE, identify=identify, needs_site=True)

@@ -15,14 +15,16 @@ from drivers.cards.file_card import (
     MEMBER_FILE_BYTES,
     READ_KEYS,
     Member,
+    MemberKeys,
     Steps,
     identify,
     key_input,
+    personalise,
 )
 from drivers.exchange import Deadlines, hold
 from drivers.virtual.cards.file_card import FileCard
 from drivers.virtual.cards.file_card_state import Access, File, FileCardState, Secret
-from protocol.card_keys import ChangeKey
+from protocol.card_keys import ChangeKey, SiteKey, TransportKey
 from tests.drivers.frame_world import ESTATE
 from tests.drivers.world import NONCE, PRESENTED, TENANT, TODAY, TRUST, DirectReader, serial
 
@@ -30,6 +32,9 @@ Result = TypeVar("Result")
 
 QUAY, PIER = ESTATE.site_key("quay", 0), ESTATE.site_key("pier", 3)
 FILE_TRUST = replace(TRUST, site=QUAY)
+SITES = (QUAY, PIER)
+KEYS = MemberKeys(ESTATE.change_key, SITES)
+TRANSPORT = TransportKey(bytes(range(16)))
 PIN = b"4711"
 PLAIN_KEY = 0x10
 PLAIN_SECRET = bytes(range(50, 66))
@@ -65,6 +70,26 @@ def file_card(
     }
     state = FileCardState(serial(number), files, keys, Secret(PIN))
     return FileCard(state, draw=draw)
+
+
+def blank_card(number: int = 1) -> FileCard:
+    """A card as it is delivered."""
+    return FileCard(FileCardState.blank(serial(number), TRANSPORT.secret))
+
+
+def member_of(serial_: bytes) -> Member:
+    """What a card with this serial is to say."""
+    return Member(serial_, TENANT, TODAY + 1)
+
+
+def issue(
+    reader: DirectReader,
+    sites: tuple[SiteKey, ...] = SITES,
+    say: Callable[[bytes], Member] = member_of,
+) -> bytes:
+    """Personalise the card on the reader."""
+    reader.card.reset()
+    return do(personalise(TRANSPORT, replace(KEYS, sites=sites), say, urandom), reader)
 
 
 def do(steps: Steps[Result], reader: DirectReader) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from os import urandom
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from drivers.apdu import ResponseApdu
 from drivers.card import CardTrust
 from drivers.cards import file_card as family
-from drivers.cards.file_card import Member, identify, write_member
+from drivers.cards.file_card import Member, identify, personalise
 from drivers.errors import (
     CardExpired,
     CardForeign,
@@ -26,21 +27,27 @@ from drivers.errors import (
 from drivers.exchange import Deadlines, hold
 from drivers.secure_channel import retail_mac
 from drivers.virtual.cards.file_card import FileCard
-from drivers.virtual.cards.file_card_state import TRIES
+from drivers.virtual.cards.file_card_state import TRIES, FileCardState
 from drivers.virtual.command import Command
 from drivers.virtual.transmission import Answer
 from protocol.card_keys import SiteKey
 from protocol.credential import card_reference
+from protocol.estate import EstateKey
 from protocol.record import CardClass
 from tests.drivers.file_card_world import (
     FILE_TRUST,
+    KEYS,
     PIER,
     QUAY,
+    SITES,
+    TRANSPORT,
     ask,
-    change_key,
+    blank_card,
     do,
     file_card,
+    issue,
     member,
+    member_of,
     state,
 )
 from tests.drivers.frame_world import ESTATE, check_transcript, draws
@@ -109,32 +116,45 @@ def test_a_changed_answer_is_noticed() -> None:
         dialogue.send(ResponseApdu.decode(bytes(answer)))
 
 
-def test_a_member_file_is_written_and_read_back() -> None:
+def test_a_blank_card_becomes_one_that_works_at_its_sites() -> None:
+    reader = DirectReader(blank_card())
+    assert issue(reader) == serial(1)
+    for site in (QUAY, PIER):
+        assert ask(reader, replace(FILE_TRUST, site=site)).assurance is CardClass.SECURE
+    assert TRANSPORT.secret not in [key.value for key in state(reader).keys.values()]
+
+
+def test_an_issued_card_takes_another_site_and_a_later_day() -> None:
     reader = DirectReader(file_card())
     longer = member()._replace(expires_day=TODAY + 400)
-    do(write_member(change_key(), longer, NONCE), reader)
-    assert ask(reader, replace(FILE_TRUST, day=TODAY + 400)).assurance is CardClass.SECURE
-    assert len(reader.sent) == 5 + 4
+    mall = ESTATE.site_key("mall", 6)
+    issue(reader, (*SITES, mall), lambda _: longer)
+    trust = replace(FILE_TRUST, site=mall, day=TODAY + 400)
+    assert ask(reader, trust).assurance is CardClass.SECURE
+
+
+def test_a_card_that_others_issued_is_left_as_it_is() -> None:
+    reader = DirectReader(file_card())
+    files = FileCardState.load(state(reader).dump()).files
+    others = replace(KEYS, change=EstateKey(bytes(32)).change_key)
     with pytest.raises(CardForeign):
-        do(write_member(change_key(2), longer, NONCE), reader)
-    with pytest.raises(CardForged):
-        do(write_member(change_key(), member(2), NONCE), reader)
+        do(personalise(TRANSPORT, others, member_of, urandom), reader)
+    assert state(reader).files == files
+    assert state(reader).keys[family.CHANGE_KEY].tries == TRIES - 2
 
 
-@pytest.mark.parametrize("apdu", range(1, 6))
 @pytest.mark.parametrize("lost", [False, True])
-def test_a_torn_write_leaves_the_old_file_or_the_new_one(apdu: int, lost: bool) -> None:  # noqa: FBT001
-    reader = DirectReader(file_card())
-    longer = member()._replace(expires_day=TODAY + 400)
-    reader.faults.cut_after(apdu, answer_lost=lost)
-    with pytest.raises(CardGone):
-        do(write_member(change_key(), longer, NONCE), reader)
-    file = state(reader).files[family.MEMBER_FILE]
-    assert Member.decode(file.content) == (longer if (apdu, lost) >= (4, True) else member())
-    ask(reader)
-    reader.card.reset()
-    do(write_member(change_key(), longer, NONCE), reader)
-    assert Member.decode(file.content) == longer
+def test_a_card_torn_away_at_any_command_is_presented_once_more(lost: bool) -> None:  # noqa: FBT001
+    whole = DirectReader(blank_card())
+    issue(whole)
+    for apdu in range(1, len(whole.sent) + 1):
+        reader = DirectReader(blank_card())
+        reader.faults.cut_after(apdu, answer_lost=lost)
+        with pytest.raises(CardGone):
+            issue(reader)
+        issue(reader)
+        assert ask(reader).assurance is CardClass.SECURE
+        assert state(reader).keys == state(whole).keys
 
 
 @settings(max_examples=200)

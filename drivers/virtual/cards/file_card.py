@@ -12,14 +12,22 @@ from drivers.apdu import CommandApdu, ResponseApdu
 from drivers.errors import CardForged, DriverError
 from drivers.secure_channel import retail_mac
 from drivers.secure_channel.retail_mac import RANDOM_BYTES, SHARE_BYTES, TOKEN_BYTES, Session
-from drivers.virtual.cards.file_card_state import TRIES, Access, File, FileCardState, Secret
+from drivers.virtual.cards.file_card_state import (
+    CHANGE_KEY,
+    TRIES,
+    Access,
+    File,
+    FileCardState,
+    Secret,
+)
 from drivers.virtual.command import Command, Refused
 from drivers.virtual.transmission import Answer, Handler, Transmission
 from protocol.block_cipher import cbc_decrypt, one_block, triple_des
 
 AID = bytes.fromhex("F0544C46494C4501")
 DIRECTORY = bytes.fromhex("DF01")  # path of the application below the master file
-PIN, CHANGE_KEY = 0x01, 0x01
+PIN = 0x01
+KEY_BYTES = 16
 SECURE = 0x0C
 SELECT = 0xA4
 BROKEN_MESSAGING, BLOCKED = 0x6988, 0x6983
@@ -37,6 +45,7 @@ class FileCard:
         self._transmission = Transmission(255, t0=False)
         self._handlers: dict[int, Handler] = {
             0x20: self._verify,
+            0x24: self._change_reference_data,
             0x82: self._external_authenticate,
             0x84: self._get_challenge,
             0x88: self._internal_authenticate,
@@ -205,6 +214,14 @@ class FileCard:
             raise Refused(0x63C0 | self.state.pin.tries)
         _spend(self.state.pin, right=compare_digest(self.state.pin.value, command.data))
         self._rights.add(Access.PIN)
+        return b"", 0x9000
+
+    def _change_reference_data(self, command: Command) -> Answer:
+        """Take a key, also one that was not there (ISO/IEC 7816-4, 11.6.7, without the old one)."""
+        self._require(Access.CHANGE)
+        if command.p1 != 0x01 or len(command.data) != KEY_BYTES:
+            raise Refused(0x6A86 if command.p1 != 0x01 else 0x6700)
+        self.state.keys[command.p2] = Secret(command.data)
         return b"", 0x9000
 
     def _get_challenge(self, command: Command) -> Answer:

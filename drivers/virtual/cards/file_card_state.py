@@ -8,6 +8,8 @@ from typing import Self
 import msgspec
 from msgspec import Struct, field
 
+MEMBER_FILE, MEMBER_FILE_BYTES = b"\x00\x02", 128
+CHANGE_KEY = 0x01
 TRIES = 3
 """Wrong PINs or keys in a row before the card refuses that one for good."""
 
@@ -48,6 +50,13 @@ class FileCardState(Struct):
     files: dict[int, File]
     keys: dict[int, Secret]
     pin: Secret
+
+    @classmethod
+    def blank(cls, serial: bytes, transport_key: bytes) -> Self:
+        """State on delivery: an empty member file, and a transport key that may change all."""
+        member = File(MEMBER_FILE, Access.SECURE, Access.CHANGE, bytes(MEMBER_FILE_BYTES))
+        keys = {CHANGE_KEY: Secret(transport_key)}
+        return cls(serial, {MEMBER_FILE[1]: member}, keys, Secret(b"", tries=0))
 
     @classmethod
     def load(cls, stored: bytes) -> Self:
