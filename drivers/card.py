@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drivers.apdu import CommandApdu, ResponseApdu
+from drivers.purse import CardPurse
 from drivers.reader import Presented, Technology
 from protocol.card_keys import SiteKey
 from protocol.qr_credential import Shown
@@ -22,7 +23,7 @@ class CardIdentity:
 
     ``reference`` is keyed and one-way (16 bytes): no raw card number is in here. Balances are minor
     units of a purse on the card. ``proof`` is what lets the cloud check the card again; its layout
-    is the card family's.
+    is the card family's. ``purse`` is open while the card stays where it is.
     """
 
     family: str
@@ -32,6 +33,7 @@ class CardIdentity:
     balance_before: int | None = None
     balance_after: int | None = None
     proof: bytes = b""
+    purse: CardPurse | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

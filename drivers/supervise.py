@@ -14,6 +14,7 @@ from typing import Protocol
 from drivers.card import CardIdentity
 from drivers.errors import DriverError, ReaderLost, ReaderRefused
 from drivers.identify import Examiner
+from drivers.loan import Loan
 from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings
 
 # How long one wait for a card or for its removal lasts before the thread looks whether to stop.
@@ -37,8 +38,11 @@ class Health(StrEnum):
 class Listener(Protocol):
     """Who is told. All calls come from the supervisor's thread, one after another."""
 
-    def on_card(self, identity: CardIdentity) -> None:
-        """A card proved who it is; once for each time it is presented."""
+    def on_card(self, identity: CardIdentity, loan: Loan) -> None:
+        """A card proved who it is; once for each time it is presented.
+
+        The reader waits until ``loan``, which any thread may use, is given back.
+        """
 
     def on_problem(self, problem: DriverError) -> None:
         """A card failed, once for each presentation, or the reader did, once for each outage."""
@@ -145,7 +149,10 @@ class Supervisor:
         except DriverError as problem:
             self._listener.on_problem(problem)
         else:
-            self._listener.on_card(identity)
+            loan = Loan(reader, presented, self._examiner.deadlines, self._examiner.now)
+            self._listener.on_card(identity, loan)
+            loan.end(self._stop.is_set)
+            self._turn()
 
     def _await_removal(self, reader: Reader) -> None:
         try:

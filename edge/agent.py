@@ -23,10 +23,11 @@ from edge.books import Books, Situation
 from edge.clock import Clock
 from edge.commands import Commands
 from edge.counter import CounterWindow
-from edge.errors import CacheRefused, CannotAccept, JournalBroken, JournalRefused
+from edge.errors import CacheRefused, CannotAccept, CardTorn, JournalBroken, JournalRefused
 from edge.health import Notifier
 from edge.inbox import Inbox
 from edge.order import Answer, AnswerState, Order, OrderKind
+from edge.purse import HeldPurse
 from edge.relay import Relay
 from edge.tap_flow import Book, CardSeen, Reopen, Settle
 from protocol.record import Card
@@ -72,6 +73,7 @@ class Agent:
         self._stopping = False
         self._sensed_s = self._identified_s = self._next_beat_s = 0.0
         self._next_prune_ms = 0
+        self._purse: HeldPurse | None = None
         self.counter = CounterWindow(self.post, lambda: self, self._board.screen)
         self._refresh()
 
@@ -103,8 +105,13 @@ class Agent:
 
     # What the other threads tell: drivers.supervise.Listener and edge.link.LinkListener.
 
-    def on_card(self, identity: CardIdentity, sensed_s: float) -> None:
-        """A card proved who it is; it was sensed at ``sensed_s`` of the monotonic clock."""
+    def on_card(
+        self, identity: CardIdentity, sensed_s: float, purse: HeldPurse | None = None
+    ) -> None:
+        """A card proved who it is; it was sensed at ``sensed_s`` of the monotonic clock.
+
+        ``purse`` is let go once the tap has its answer.
+        """
         card = Card(
             reference=identity.reference,
             family=identity.family,
@@ -115,7 +122,7 @@ class Agent:
             proof=identity.proof,
         )
         now_s = self._clock.mono_s()
-        self.post(lambda: self._present(CardSeen(card), sensed_s, now_s))
+        self.post(lambda: self._present(CardSeen(card), sensed_s, now_s, purse))
 
     def on_problem(self, problem: DriverError, sensed_s: float) -> None:
         """A card failed, or the reader did."""
@@ -236,7 +243,14 @@ class Agent:
 
     def _book(self, tap: Book) -> tap_flow.Event:
         online = self._online and self._relay.is_heard()
-        answer, record = self._books.book(tap, Situation(online, self._board.refusal()))
+        situation = Situation(online, self._board.refusal())
+        if self._purse is not None:
+            self._refresh()  # it takes a moment in which the card has to stay
+        try:
+            answer, record = self._books.book(tap, situation, self._purse)
+        except (CardTorn, DriverError) as trouble:
+            _log.warning("%s", trouble)
+            return tap_flow.Trouble(trouble.code)
         identify_s, tap_s = self._identified_s - self._sensed_s, self._clock.mono_s()
         stages = {
             "identify": _ms(identify_s),
@@ -256,9 +270,20 @@ class Agent:
             stages = {**answer.stages_ms, **shown}
             self.counter.settle(structs.replace(answer, stages_ms=stages))
 
-    def _present(self, event: CardSeen, sensed_s: float, identified_s: float) -> None:
-        self._sensed_s, self._identified_s = sensed_s, identified_s
-        self._feed(event)
+    def _present(
+        self,
+        event: CardSeen,
+        sensed_s: float,
+        identified_s: float,
+        purse: HeldPurse | None = None,
+    ) -> None:
+        self._sensed_s, self._identified_s, self._purse = sensed_s, identified_s, purse
+        try:
+            self._feed(event)
+        finally:
+            self._purse = None
+            if purse is not None:
+                purse.release()
 
     def _line_up(self, session: str) -> None:
         self._online = True

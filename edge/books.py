@@ -11,25 +11,30 @@ from typing import NamedTuple
 import msgspec
 from msgspec import structs
 
+from drivers.errors import DriverError
+from drivers.purse import Charge
 from edge.bundles import Bundles
 from edge.cache import BUNDLES_KEPT, Cache
 from edge.clock import STEP_MS, Clock, stepped_ms
 from edge.decide import Decision, Facts, InForce, Tap, answer_of, decide, unrecordable
 from edge.draft import Draft, Stamp, record_behind
-from edge.errors import OrderReused
-from edge.journal import Booked, Journal
+from edge.errors import CardTorn, OrderReused
+from edge.journal import Booked, Intent, Journal
 from edge.order import Answer, Order, OrderKind
 from edge.pending import Pending, Place, place_of, state_after, state_behind
+from edge.purse import HeldPurse, paid, settlement, torn
 from edge.tap_flow import Book
 from protocol.chain import Head
 from protocol.errors import ProtocolError
 from protocol.identifiers import uuid7
 from protocol.member_list import Snapshot
+from protocol.membership.event import CARD_PURSE
 from protocol.membership.state import State
 from protocol.moment import Moment
 from protocol.record import Kind, Record
 from protocol.risk.limits import OfflineUse
 from protocol.rules.bundle import Published
+from protocol.transaction_mac import reader_id
 
 _TID_RANDOM_BYTES = 10
 # Members whose state with our own records on top is kept at hand: a busy hour.
@@ -81,9 +86,14 @@ class Books:
         self.announced = switch.bundle.version if switch and switch.bundle else None
 
     def open_epoch(self) -> None:
-        """Write the first record of the epoch, if there is none yet."""
+        """Write the first record of the epoch, if there is none yet; then what was cut off.
+
+        Of a debit that the last life began and did not settle nobody knows yet.
+        """
         if self.journal.head.seq == 0:
             self.write(Draft(Kind.EPOCH_OPEN))
+        for intent in self.journal.untold():
+            self._tear(intent, self.clock.moment())
 
     def write(self, draft: Draft, moment: Moment | None = None) -> Record:
         """Write a record that is no tap."""
@@ -91,27 +101,36 @@ class Books:
         self.journal.append(record)
         return record
 
-    def book(self, tap: Book, situation: Situation) -> tuple[Answer, Record]:
+    def book(
+        self, tap: Book, situation: Situation, purse: HeldPurse | None = None
+    ) -> tuple[Answer, Record]:
         """Decide about a tap; return its answer and record once that is durable.
 
-        ``stages_ms`` has ``decide`` and ``record``.
+        ``purse`` is that of the tap's card while it lies there. ``stages_ms`` has ``decide``,
+        ``record`` and with a purse ``card``. CardTorn when it is not known whether the card paid,
+        DriverError when it left before it was asked to: no answer, the order waits on.
         """
         begun = self.clock.mono_s()
         moment = self.clock.moment()
         self._note_step(moment)
-        facts = self._facts(tap, situation, moment)
-        decision = decide(Tap(tap.order, tap.card, tap.refusal), facts)
-        decided = self.clock.mono_s()
-        asked = _encode(tap.order) if tap.order else None
-        try:
-            answer, record = self._booked(decision, facts, moment, asked)
-        except ProtocolError as error:
-            declined = unrecordable(decision, error)
-            answer, record = self._booked(declined, facts, moment, asked)
+        settled = self._settle(tap, situation, purse, moment) if purse else None
+        if settled is None:
+            facts = self._facts(tap, situation, moment)
+            if purse is not None and tap.card is not None:
+                facts = facts._replace(purse=tap.card.balance_before)
+            decision = decide(Tap(tap.order, tap.card, tap.refusal), facts)
+            decided = self.clock.mono_s()
+            settled = self._carried_out(decision, facts, moment, tap.order, purse)
+        else:
+            decided = begun
+        answer, record = settled
+        card_s = purse.card_s if purse else 0.0
         stages = {
             "decide": _ms(decided - begun),
-            "record": _ms(self.clock.mono_s() - decided),
+            "record": _ms(self.clock.mono_s() - decided - card_s),
         }
+        if purse is not None:
+            stages["card"] = _ms(card_s)
         return structs.replace(answer, stages_ms=stages), record
 
     def reopen(self) -> Answer | None:
@@ -123,10 +142,10 @@ class Books:
         self.cache.reopen()
         self.journal.reopen()
         self.reload()
-        self.open_epoch()
         is_booked = self._booking not in (None, self.journal.head)
         newest = self.journal.newest() if is_booked else None
         self._booking = None
+        self.open_epoch()
         return _decode(newest.answer) if newest and newest.answer else None
 
     def recorded(self, order: str) -> Answer | None:
@@ -212,15 +231,97 @@ class Books:
             voided=is_void and any(each.refers_to == refers_to for each in self.journal.voids()),
         )
 
-    def _booked(
-        self, decision: Decision, facts: Facts, moment: Moment, asked: bytes | None
+    def _carried_out(
+        self,
+        decision: Decision,
+        facts: Facts,
+        moment: Moment,
+        order: Order | None,
+        purse: HeldPurse | None,
     ) -> tuple[Answer, Record]:
-        """Write what was decided; ProtocolError when it cannot be a record."""
-        record = self._next(decision.draft, moment)
+        """Write what was decided, once the card paid if it is to."""
+        asked = _encode(order) if order else None
+        by_card = any(tender.method == CARD_PURSE for tender in decision.draft.tenders)
+        try:
+            if purse is not None and by_card:
+                return self._paid_by_card(decision, facts, moment, asked, purse)
+            return self._booked(decision, facts, moment, asked)
+        except ProtocolError as error:
+            return self._booked(unrecordable(decision, error), facts, moment, asked)
+
+    def _paid_by_card(
+        self,
+        decision: Decision,
+        facts: Facts,
+        moment: Moment,
+        asked: bytes | None,
+        purse: HeldPurse,
+    ) -> tuple[Answer, Record]:
+        meant = self._next(decision.draft, moment)
+        charge = Charge(
+            tid=meant.tid,
+            reader_id=reader_id(self._terminal),
+            amount=meant.total,
+            number=meant.seq,
+            wall_ms=moment.wall_ms,
+        )
+        intent = Intent(meant, asked, purse.prepare(charge))
+        self.journal.intend(intent)
+        try:
+            debited = purse.debit(intent.data)
+        except DriverError as error:
+            self._tear(intent, moment)
+            raise CardTorn(str(error)) from error
+        if meant.card is not None:
+            draft = decision.draft._replace(card=paid(meant.card, debited))
+            decision = decision._replace(draft=draft)
+        return self._booked(decision, facts, moment, asked, meant.tid)
+
+    def _tear(self, intent: Intent, moment: Moment) -> None:
+        """Write that it is not known whether the card paid."""
+        record = self._next(torn(intent.record), moment)
+        self.journal.append(record, tears=intent.record.tid)
+
+    def _settle(
+        self, tap: Book, situation: Situation, purse: HeldPurse, moment: Moment
+    ) -> tuple[Answer, Record] | None:
+        """Write what became of an earlier debit of this card, if one is open.
+
+        Returns the answer if that is this tap's too.
+        """
+        intent = self.journal.intent_of(tap.card.reference) if tap.card else None
+        if intent is None or tap.card is None:
+            return None
+        settled = purse.fate(intent.data)
+        wanted = tap.order is not None and intent.asked == _encode(tap.order)
+        draft = settlement(intent.record, settled, tap.card, still_wanted=wanted)
+        tid = intent.record.tid
+        if draft.kind is Kind.CARD_EVENT:
+            self.journal.append(self._next(draft, moment), ends=tid)
+            return None
+        facts = self._facts(tap, situation, moment)._replace(target=None)
+        state = facts.snapshot.state if facts.snapshot else None
+        asked = intent.asked if wanted else None
+        booked = self._booked(Decision(draft, state), facts, moment, asked, tid)
+        return booked if wanted or tap.order is None else None
+
+    def _booked(
+        self,
+        decision: Decision,
+        facts: Facts,
+        moment: Moment,
+        asked: bytes | None,
+        intended: bytes | None = None,
+    ) -> tuple[Answer, Record]:
+        """Write what was decided, or what was ``intended`` under this id and has happened.
+
+        ProtocolError when it cannot be a record.
+        """
+        record = self._next(decision.draft, moment, intended)
         state = decision.state and state_behind(decision.state, record, facts.target)
         answer = answer_of(record, state, facts.target)
         self._booking = self.journal.head
-        self.journal.append(record, _encode(answer), asked)
+        self.journal.append(record, _encode(answer), asked, ends=intended)
         self._booking = None
         self.pending.add(record, facts.target)
         if facts.snapshot is not None and state is not None:
@@ -246,11 +347,11 @@ class Books:
     def _target(self, tid: bytes | None) -> Record | None:
         return self.journal.find(tid) if tid else None
 
-    def _next(self, draft: Draft, moment: Moment) -> Record:
-        """Give a draft its place behind the head."""
+    def _next(self, draft: Draft, moment: Moment, tid: bytes | None = None) -> Record:
+        """Give a draft its place behind the head, and an id if it has none."""
         self.clock.not_before(moment.wall_ms)
         self._moment = moment
-        tid = uuid7(moment.wall_ms, self._random(_TID_RANDOM_BYTES))
+        tid = tid or uuid7(moment.wall_ms, self._random(_TID_RANDOM_BYTES))
         return record_behind(self.journal.head, draft, Stamp(self._terminal, tid, moment))
 
 

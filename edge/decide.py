@@ -8,7 +8,7 @@ from edge.draft import Draft
 from edge.order import Answer, AnswerState, Order, OrderKind
 from protocol.errors import ProtocolError, TooLarge
 from protocol.member_list import CardState, Snapshot
-from protocol.membership.event import STORED_VALUE
+from protocol.membership.event import CARD_PURSE, STORED_VALUE
 from protocol.membership.state import State
 from protocol.record import BundleRef, Card, CardClass, Kind, Mode, Record, Tender
 from protocol.risk.limits import OfflineUse, left_after
@@ -50,7 +50,8 @@ class Facts(NamedTuple):
     ``snapshot`` has its own records on top; ``use`` is what the card spent offline; ``closed`` is
     why no card must be served (TERMINAL_LOCKED, TERMINAL_STOPPED) or empty; ``target`` is the
     record that a void refers to, ``target_known`` whether the ledger has it, and ``voided``
-    whether it was taken back here before.
+    whether it was taken back here before. ``purse`` is what the card itself can pay now, in minor
+    units, None when it has no purse.
     """
 
     in_force: InForce | None
@@ -62,6 +63,7 @@ class Facts(NamedTuple):
     target: Record | None = None
     target_known: bool = False
     voided: bool = False
+    purse: int | None = None
 
 
 class Decision(NamedTuple):
@@ -150,6 +152,8 @@ def _check_void(card: Card, facts: Facts, state: State) -> None:
         raise _Declined("void_unknown")
     if target.card.reference != card.reference:
         raise _Declined("void_other_card")
+    if any(tender.method == CARD_PURSE for tender in target.tenders):
+        raise _Declined("void_card_purse")  # no terminal can put money back on a card
     if facts.voided:
         raise _Declined("void_twice")
     if facts.target_known and not facts.online:
@@ -163,7 +167,8 @@ def _sale(
 ) -> Draft:
     """Price the basket; _Declined when the card may not, or cannot, pay it.
 
-    Where the till was paid the card only earns: any card may, and no limit is used up.
+    Where the till was paid the card only earns: any card may, and no limit is used up. Nor is one
+    where the purse on the card pays, which it does whenever it can: it cannot be spent twice.
     """
     if card.assurance is CardClass.UID and not order.method:
         raise _Declined("card_cannot_pay")
@@ -171,20 +176,25 @@ def _sale(
         priced = pricing.price([(item.sku, item.quantity) for item in order.items], draft.tier)
     except ProtocolError as error:
         raise _Declined(error.code) from error
+    method = order.method or (CARD_PURSE if _pays(facts.purse, priced.total) else STORED_VALUE)
     left = None
-    if not facts.online and not order.method:
+    if not facts.online and method == STORED_VALUE:
         left = left_after(pricing.bundle.limits, facts.use, priced.total)
         if left is None:
             raise _Declined("offline_limit")
-    if not order.method and state.balance < priced.total:
+    if method == STORED_VALUE and state.balance < priced.total:
         raise _Declined(BALANCE_TOO_LOW)
     return draft._replace(
         kind=Kind.SALE,
         lines=priced.lines,
-        tenders=(Tender(order.method or STORED_VALUE, priced.total),),
+        tenders=(Tender(method, priced.total),),
         earned=priced.earned,
         offline_left=left,
     )
+
+
+def _pays(purse: int | None, total: int) -> bool:
+    return purse is not None and purse >= total > 0
 
 
 def answer_of(record: Record, state: State | None, target: Record | None) -> Answer:
@@ -202,8 +212,16 @@ def answer_of(record: Record, state: State | None, target: Record | None) -> Ans
         total=target.total if target and record.kind is Kind.VOID else record.total,
         earned=record.earned,
         balance=state.balance if state else None,
+        card_balance=_on_card(record.card),
         points=state.points - state.points_debt if state else None,
         tier=record.tier,
         offline=record.mode is Mode.OFFLINE,
         bundle=record.bundle.version if record.bundle else 0,
     )
+
+
+def _on_card(card: Card | None) -> int | None:
+    """What the purse on the card holds after all, None when it has none that pays here."""
+    if card is None or card.assurance is not CardClass.VALUE:
+        return None
+    return card.balance_before if card.balance_after is None else card.balance_after

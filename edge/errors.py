@@ -74,6 +74,15 @@ class CannotAccept(EdgeError):
     todo = "See the terminal's status for the reason."
 
 
+class CardTorn(EdgeError):
+    """A card left, or its reader did, while its purse was being debited."""
+
+    code = "card_torn"
+    what = "It is not known yet whether the card paid"
+    kept = "The journal knows what the card was asked for; it will never be asked for it twice."
+    todo = "Present the same card again: it tells."
+
+
 class JournalRefused(EdgeError):
     """The disk did not take a record: nothing may be promised to anybody."""
 

@@ -11,13 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from edge.database import open_database
 from edge.errors import EdgeError, JournalBroken, JournalForeign, JournalRefused
 from protocol.chain import Head, extend
-from protocol.codec import decode_own
+from protocol.codec import decode_own, encode
 from protocol.errors import ProtocolError
 from protocol.grant import opening_head
-from protocol.record import Record, Sealed, read, seal
+from protocol.money import AMOUNT_MAX
+from protocol.record import COUNT_MAX, PROOF_BYTES_MAX, Record, Sealed, read, seal
 from protocol.signing import Purpose, SigningKey, VerifyingKey, split, verify
 
 # A start reads this many of the newest records: one signature vouches for them all.
@@ -30,6 +33,7 @@ PRUNE_ROWS = 200
 PIECE_ROWS = 500
 
 _SEQ_BITS = 32
+_INSERT_INTENT = "INSERT INTO intents (tid, reference, record, asked, data) VALUES (?, ?, ?, ?, ?)"
 _INSERT = (
     "INSERT INTO records (id, hash, tid, kind, order_id, wall_ms, data, answer, asked)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -52,6 +56,19 @@ class Booked(NamedTuple):
     record: Record
     answer: bytes | None
     asked: bytes | None
+
+
+class Intent(NamedTuple):
+    """A debit of a card's purse before it is known whether it happened.
+
+    ``record`` is what will be signed once it did, up to its place, time and card; ``data`` the card
+    family's; ``told`` whether a record says that it was torn.
+    """
+
+    record: Record
+    asked: bytes | None
+    data: bytes
+    told: bool = False
 
 
 class Journal:
@@ -98,11 +115,18 @@ class Journal:
         self._connection = None
 
     def append(
-        self, record: Record, answer: bytes | None = None, asked: bytes | None = None
+        self,
+        record: Record,
+        answer: bytes | None = None,
+        asked: bytes | None = None,
+        *,
+        tears: bytes | None = None,
+        ends: bytes | None = None,
     ) -> Sealed:
         """Sign ``record``, which must follow ``head``, and return once it is durable.
 
-        ``answer`` and ``asked`` (the order) are kept beside it, for who asks again.
+        ``answer`` and ``asked`` (the order) are kept beside it, for who asks again. In the same
+        transaction the intent ``tears`` is marked as told, and the intent ``ends`` deleted.
         """
         head = self.head
         if (record.epoch, record.seq, record.prev) != (head.epoch, head.seq + 1, head.hash):
@@ -110,12 +134,43 @@ class Journal:
         sealed = seal(record, self._identity.key)
         place, wall_ms = self._id(record.seq), record.moment.wall_ms
         said = (record.order or None, wall_ms, sealed.data, answer, asked)
-        self._run(_INSERT, (place, sealed.hash, record.tid, record.kind, *said))
+        row = (place, sealed.hash, record.tid, record.kind, *said)
+        if tears is None and ends is None:
+            self._run(_INSERT, row)
+        else:
+            self._run("BEGIN IMMEDIATE", ())
+            self._run(_INSERT, row)
+            self._run("UPDATE intents SET told = 1 WHERE tid = ?", (tears,))
+            self._run("DELETE FROM intents WHERE tid = ?", (ends,))
+            self._run("COMMIT", ())
         self.head = Head(record.epoch, record.seq, sealed.hash)
         if self.sending == record.epoch:
             self.sending_seq = record.seq
         self.wall_ms = max(self.wall_ms, wall_ms)
         return sealed
+
+    def intend(self, intent: Intent) -> None:
+        """Return once ``intent``, whose record has a card that no intent names, is durable.
+
+        ProtocolError when its record could not be signed: after the debit it must be.
+        """
+        record = intent.record
+        if record.card is None:
+            raise ValueError("an intent is about a card")
+        fullest = structs.replace(
+            record.card, counter=COUNT_MAX, balance_after=AMOUNT_MAX, proof=bytes(PROOF_BYTES_MAX)
+        )
+        seal(structs.replace(record, card=fullest), self._identity.key)
+        row = (record.tid, record.card.reference, encode(record), intent.asked, intent.data)
+        self._run(_INSERT_INTENT, row)
+
+    def intent_of(self, reference: bytes) -> Intent | None:
+        """Return what a card was asked for and no record settles yet."""
+        return next(self._intents("reference = ?", reference), None)
+
+    def untold(self) -> tuple[Intent, ...]:
+        """Return the intents of which no record says that they were torn."""
+        return tuple(self._intents("told = ?", 0))
 
     def acknowledge(self, upto_seq: int, watermark: bytes) -> None:
         """Remember that the ledger has everything up to ``upto_seq``, and its signed word."""
@@ -230,6 +285,11 @@ class Journal:
             if rows:
                 return len(rows)
         return 0
+
+    def _intents(self, condition: str, value: object) -> Iterator[Intent]:
+        statement = f"SELECT record, asked, data, told FROM intents WHERE {condition}"  # noqa: S608 - our own words
+        for record, asked, data, told in self._run(statement, (value,)):
+            yield Intent(decode_own(record, Record), asked, data, bool(told))
 
     def _booked(self, condition: str, value: object) -> Booked | None:
         rows = self._run(f"SELECT data, answer, asked FROM records WHERE {condition}", (value,))  # noqa: S608 - our own words

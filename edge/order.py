@@ -56,9 +56,10 @@ class Answer(Struct, frozen=True, kw_only=True):
     """The answer document of an order (msgspec.to_builtins makes it), or of a tap without one.
 
     Amounts in minor units. ``balance`` and ``points`` are those after it, None when no member is
-    known. ``tid`` in hex; empty, as ``receipt`` and ``epoch``/``seq`` are 0, while no record is.
-    ``kind``: what was booked: ``sale``, ``top_up`` or ``void``. ``code``: why declined or
-    cancelled; ``balance_shown`` for a tap without an order.
+    known; ``card_balance`` is what the purse on the card holds, None when it has none. ``tid`` in
+    hex; empty, as ``receipt`` and ``epoch``/``seq`` are 0, while no record is. ``kind``: what was
+    booked: ``sale``, ``top_up`` or ``void``. ``code``: why declined or cancelled;
+    ``balance_shown`` for a tap without an order.
     """
 
     order: str
@@ -72,6 +73,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     total: int = 0
     earned: int = 0
     balance: int | None = None
+    card_balance: int | None = None
     points: int | None = None
     tier: str = ""
     offline: bool = False

@@ -20,6 +20,8 @@ from protocol.record import Card
 ORDER_WAITS_MS = 50_000
 # Long enough to read amount and balance; a new card or order ends it at once.
 RESULT_MS = 8_000
+# Whose card left too early reads what to do and presents it again, also at an order's very end.
+AGAIN_MS = 15_000
 # Between two attempts to open a journal that refused: a full disk is not freed faster by asking.
 REOPEN_MS = 1_000
 
@@ -165,6 +167,14 @@ def _show_trouble(state: State, event: Trouble, now_ms: int) -> Step:
     return State(problem=event.code, ends_ms=now_ms + RESULT_MS), ()
 
 
+def _wait_again(state: State, event: Trouble, now_ms: int) -> Step:
+    """The tap gave no answer: the order waits on, and long enough for the card to come back."""
+    if state.order is None or state.order_ends_ms is None:
+        return _show_trouble(state, event, now_ms)
+    ends_ms = max(state.order_ends_ms, now_ms + AGAIN_MS)
+    return _waiting(state.order, ends_ms)._replace(problem=event.code), ()
+
+
 def _show(_state: State, event: Written, now_ms: int) -> Step:
     state = State(Phase.RESULT, None, event.answer, ends_ms=now_ms + RESULT_MS)
     return state, (Settle(event.answer),)
@@ -236,6 +246,7 @@ TABLE: dict[tuple[Phase, type], _Handler] = {
     (Phase.WAITING_CARD, Ticked): _end_order,
     (Phase.WORKING, Placed): _go_on,
     (Phase.WORKING, Written): _show,
+    (Phase.WORKING, Trouble): _wait_again,
     (Phase.WORKING, Refused): _refuse,
     (Phase.RESULT, Placed): _hold,
     (Phase.RESULT, CardSeen): _book,

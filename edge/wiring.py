@@ -23,6 +23,7 @@ import drivers.readers
 from drivers.card import NONCE_BYTES, CardIdentity, CardTrust, CodeTrust
 from drivers.errors import DriverError
 from drivers.identify import Examiner, card_kinds
+from drivers.loan import Loan
 from drivers.reader import ReaderKind, ReaderSettings
 from drivers.supervise import Health, Supervisor
 from edge.agent import Agent, Parts
@@ -38,6 +39,7 @@ from edge.inbox import Inbox, Trust
 from edge.journal import Journal
 from edge.keys import Keys, load_keys
 from edge.link import LinkSettings, MqttLink, World
+from edge.purse import HeldPurse
 from edge.relay import Relay
 from protocol import watermark
 from protocol.errors import ProtocolError
@@ -123,10 +125,15 @@ class ReaderEvents:
         """How the reader is."""
         return self._supervisor.health if self._supervisor else Health.OPENING
 
-    def on_card(self, identity: CardIdentity) -> None:
+    def on_card(self, identity: CardIdentity, loan: Loan) -> None:
         """See drivers.supervise.Listener."""
+        purse = None
+        if identity.purse is None or self._agent is None:
+            loan.release()
+        else:
+            purse = HeldPurse(identity.purse, loan, time.monotonic)
         if self._agent:
-            self._agent.on_card(identity, self._sensed_s())
+            self._agent.on_card(identity, self._sensed_s(), purse)
 
     def on_problem(self, problem: DriverError) -> None:
         """See drivers.supervise.Listener."""

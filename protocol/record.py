@@ -25,6 +25,7 @@ LINES_MAX = 50
 # More price rules than this can never all change one line of a bundle.
 RULES_ON_LINE_MAX = 16
 HASH_BYTES = 32
+PROOF_BYTES_MAX = 256
 
 
 class Kind(IntEnum):
@@ -69,7 +70,8 @@ Text = Annotated[str, Meta(max_length=64)]
 Code = Annotated[str, Meta(max_length=40, pattern=r"\A[a-z0-9_.-]*\Z")]
 Amount = Annotated[int, Meta(ge=0, le=AMOUNT_MAX)]
 SignedAmount = Annotated[int, Meta(ge=-AMOUNT_MAX, le=AMOUNT_MAX)]
-Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
+COUNT_MAX = (1 << 53) - 1
+Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
 Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Ident = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
@@ -83,7 +85,7 @@ class Card(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=
     counter: Count | None = None
     balance_before: SignedAmount | None = None
     balance_after: SignedAmount | None = None
-    proof: Annotated[bytes, Meta(max_length=256)] = b""
+    proof: Annotated[bytes, Meta(max_length=PROOF_BYTES_MAX)] = b""
 
 
 class Line(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

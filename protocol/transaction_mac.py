@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
@@ -29,6 +30,11 @@ class TransactionKeys:
 
     mac: bytes = field(repr=False)
     encryption: bytes = field(repr=False)
+
+
+def reader_id(terminal: str) -> bytes:
+    """Return the 16 bytes by which a card remembers a terminal."""
+    return sha256(b"tl/reader/" + terminal.encode()).digest()[:READER_ID_BYTES]
 
 
 def session_vectors(counter: int, uid: bytes) -> tuple[bytes, bytes]:

@@ -91,6 +91,10 @@ WORDS: dict[str, str] = {
     "card_cannot_pay": "Card cannot pay",
     "exchange_timeout": "Card did not answer",
     "void_unknown": "Nothing to void",
+    "void_card_purse": "The card itself had paid",
+    "card_torn": "Card left while it paid",
+    "card_not_debited": "Card had not paid",
+    "card_fate_unknown": "Card cannot tell whether it paid",
     "void_twice": "Was voided before",
     "void_other_card": "Another card had paid",
     "void_needs_line": "Voiding needs the line",
@@ -134,6 +138,7 @@ WORDS: dict[str, str] = {
     "unpriceable": "Cannot be priced",
     # how money came in
     "stored_value": "Stored value",
+    "card_purse": "Purse on the card",
     "cash": "Cash",
     "bank_card": "Bank card",
     "wechat": "WeChat Pay",

@@ -55,6 +55,12 @@ def cash(method: str, site: str, currency: str) -> Account:
 
 
 @lru_cache(maxsize=_NAMES_KEPT)
+def purse(reference: bytes, currency: str) -> Account:
+    """Asset: what was taken from the purse on a card; whoever loaded it owes it."""
+    return Account(f"purse:{reference.hex()}", currency)
+
+
+@lru_cache(maxsize=_NAMES_KEPT)
 def sales(site: str, currency: str) -> Account:
     """Revenue of a site."""
     return Account(f"sales:{site}", currency)

@@ -35,8 +35,8 @@ from cloud.storage.rows import (
     Stored,
     place_of,
 )
+from protocol.membership.event import CARD_PURSE, STORED_VALUE, Event, moves_account
 from protocol.membership.event import NOTED as NOTED_KINDS
-from protocol.membership.event import STORED_VALUE, Event, moves_account
 from protocol.membership.fold import advance, advances, fold
 from protocol.membership.state import State
 from protocol.money import AMOUNT_MAX
@@ -334,7 +334,18 @@ def _objection(record: Record, member: str | None) -> str:
         fits = record.refers_to is not None and not record.earned and not record.spent
     else:
         fits = not record.tenders
-    return "" if fits else UNBALANCED
+    return "" if fits and _card_agrees(record) else UNBALANCED
+
+
+def _card_agrees(record: Record) -> bool:
+    """Whether what the card's purse paid is what it holds less."""
+    by_card = sum([each.amount for each in record.tenders if each.method == CARD_PURSE])
+    if not by_card:
+        return True
+    card = record.card
+    if card is None or card.balance_before is None or card.balance_after is None:
+        return False
+    return card.balance_before - card.balance_after == by_card
 
 
 def _is_guests(record: Record) -> bool:

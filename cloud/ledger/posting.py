@@ -16,9 +16,10 @@ from cloud.ledger.accounts import (
     cash,
     member_accounts,
     price_variance,
+    purse,
     sales,
 )
-from protocol.membership.event import STORED_VALUE, Event, event_of
+from protocol.membership.event import CARD_PURSE, STORED_VALUE, Event, event_of
 from protocol.membership.state import State
 from protocol.record import Kind, Record
 
@@ -67,7 +68,10 @@ def facts(record: Record, gap: int, books: Books) -> Legs:
     for tender in record.tenders:
         total += tender.amount
         if tender.method != STORED_VALUE:
-            account = cash(tender.method, site, currency)
+            if tender.method == CARD_PURSE and record.card is not None:
+                account = purse(record.card.reference, currency)
+            else:
+                account = cash(tender.method, site, currency)
             legs[account] = legs.get(account, 0) + tender.amount
     if kind is Kind.SALE:
         legs[sales(site, currency)] = min(gap, 0) - total

@@ -8,15 +8,15 @@ debited does. Making such a card is left to whoever issues it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from hmac import compare_digest
-from typing import TypeVar
 
-from drivers.apdu import CommandApdu, ResponseApdu, refused
+import msgspec
+
+from drivers.apdu import CommandApdu, refused
 from drivers.card import CardIdentity, CardKind, CardTrust, Dialogue
-from drivers.desfire.purse import Fate
 from drivers.errors import (
     CardExpired,
     CardForeign,
@@ -25,6 +25,9 @@ from drivers.errors import (
     CardUnknown,
     ChannelBroken,
 )
+from drivers.purse import Charge, Fate, Steps
+from drivers.purse import Debited as PurseDebited
+from drivers.purse import Settled as PurseSettled
 from drivers.reader import Presented
 from drivers.secure_channel import pboc
 from drivers.secure_channel.pboc import LoadOffer, PurchaseOffer, Purse
@@ -41,6 +44,7 @@ INFO_BYTES = 30
 LOG_RECORDS = 10
 LOG_RECORD_BYTES = 23
 CHALLENGE_BYTES = 8
+TERMINAL_BYTES = 6
 # Numbers of keys in the input of AN10922; the site's slot is added to the first two.
 PURCHASE_KEYS, PRESENCE_KEYS, CREDIT_KEY, TRANSACTION_KEY = 0x10, 0x20, 0x30, 0x31
 # The index by which the card knows the keys of one kind: the site's slot is added for a purchase.
@@ -49,9 +53,6 @@ FIRST_INDEX = 1
 _KEY_INPUT_LABEL = b"TLP"
 _NOBODY = bytes(6)  # terminal of an INITIALIZE that only looks
 _NO_SUCH_KEY, _NOT_PROVED, _NO_RECORD = 0x9403, 0x9406, 0x6A83
-
-Outcome = TypeVar("Outcome")
-Steps = Generator[CommandApdu, ResponseApdu, Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +323,54 @@ def load_proof(request: LoadRequest) -> Steps[bytes]:
     return kept[pboc.MAC_BYTES :]
 
 
+@dataclass(frozen=True, slots=True)
+class TerminalPurse:
+    """drivers.purse.CardPurse on an open purse.
+
+    A proof: TAC (4), the terminal's number of the purchase (4) and its moment (7): with amount and
+    terminal all that the TAC is over.
+    """
+
+    purse: OpenPurse
+
+    def prepare(self, charge: Charge) -> Steps[bytes]:
+        """See CardPurse; 1 APDU."""
+        moment = datetime.fromtimestamp(charge.wall_ms // 1000, UTC).strftime("%Y%m%d%H%M%S")
+        claim = PurchaseClaim(
+            Purse.PURSE,
+            charge.amount,
+            charge.reader_id[:TERMINAL_BYTES],
+            charge.number % (1 << 32),
+            bytes.fromhex(moment),
+        )
+        return msgspec.json.encode((yield from begin(self.purse, claim)))
+
+    def debit(self, intent: bytes) -> Steps[PurseDebited]:
+        """See CardPurse; 1 APDU."""
+        purchase = _purchase(intent)
+        return _said(purchase, (yield from debit(self.purse, purchase)))
+
+    def fate(self, intent: bytes) -> Steps[PurseSettled]:
+        """See CardPurse; at most 1 + LOG_RECORDS APDUs."""
+        purchase = _purchase(intent)
+        settled = yield from fate(self.purse, purchase)
+        if settled.fate is not Fate.MOVED:
+            return PurseSettled(settled.fate)
+        return PurseSettled(Fate.MOVED, _said(purchase, settled.debited))
+
+
+def _purchase(intent: bytes) -> Purchase:
+    return msgspec.json.decode(intent, type=Purchase)
+
+
+def _said(purchase: Purchase, debited: Debited | None) -> PurseDebited:
+    """In the words of every family: the counter is the number of the card's next purchase."""
+    claim, proof = purchase.claim, b""
+    if debited is not None:
+        proof = debited.tac + claim.terminal_seq.to_bytes(4, "big") + claim.moment
+    return PurseDebited(purchase.sequence + 1, purchase.balance_after, proof)
+
+
 def identify(trust: CardTrust, _presented: Presented, nonce: bytes) -> Dialogue:
     """Open the purse (see there). ``proof``: challenge and answer, 8 bytes each."""
     purse = yield from open_purse(trust, nonce)
@@ -332,6 +381,7 @@ def identify(trust: CardTrust, _presented: Presented, nonce: bytes) -> Dialogue:
         counter=purse.sequence,
         balance_before=purse.balance,
         proof=nonce[:CHALLENGE_BYTES] + purse.answer,
+        purse=TerminalPurse(purse),
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from drivers.desfire.frames import Steps
 from drivers.desfire.layout import (
@@ -36,6 +35,7 @@ from drivers.desfire.session import (
 )
 from drivers.desfire.settings import UID_BYTES
 from drivers.errors import CardBlank, CardForeign, CardRefused, CardUnknown
+from drivers.purse import Fate
 from drivers.reader import Presented
 from protocol.card_keys import CreditKey, SiteKey
 from protocol.transaction_mac import COUNTER_BYTES
@@ -88,19 +88,15 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The debit or credit happened. The cloud checks ``proof`` over ``transaction_input``."""
+    """The debit or credit happened. The cloud checks ``proof`` over ``transaction_input``.
+
+    ``previous_reader`` (16 bytes): who committed before, enciphered; a part of that input.
+    """
 
     proof: TransactionMac
     balance_after: int
     transaction_input: bytes
-
-
-class Fate(Enum):
-    """What became of an intent."""
-
-    MOVED = "moved"
-    NOT_MOVED = "not_moved"
-    UNKNOWN = "unknown"  # too many others since: the cloud knows from their counters
+    previous_reader: bytes
 
 
 def open_purse(site: SiteKey | None, presented: Presented, nonce: bytes) -> Steps[Purse]:
@@ -184,11 +180,11 @@ def _transact(
     """Record and ``change`` together: each has a record, so that counter and records agree."""
     yield from session.write_record(RECORD_FILE, Record(intent.tid, intent.reader_id).encode())
     yield from change
-    yield from session.commit_reader_id(intent.reader_id)
+    previous = yield from session.commit_reader_id(intent.reader_id)
     proof = TransactionMac.parse((yield from session.commit_with_mac()))
     if proof.counter != intent.counter + 1:
         raise CardRefused(0x9100, f"the card counted to {proof.counter}")
-    return Changed(proof, balance_after, session.transaction_input)
+    return Changed(proof, balance_after, session.transaction_input, previous)
 
 
 def resolve(intent: Intent, counter: int, records: Sequence[Record]) -> Fate:

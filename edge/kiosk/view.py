@@ -10,6 +10,7 @@ from edge.decide import BALANCE_SHOWN, BALANCE_TOO_LOW
 from edge.kiosk.model import Currency, Panel, Row, Said, Shop, Texts, Tile, Tone, TopUp, View
 from edge.order import Answer, AnswerState, OrderKind
 from edge.ports import Screen
+from edge.purse import TORN
 from edge.tap_flow import Phase
 
 # Orders that the page itself placed bear this: it may cancel them, and no others.
@@ -131,10 +132,16 @@ def _result(screen: Screen, texts: Texts) -> Panel:
         tone=Tone.YES,
         picture=answer.kind,
         title=texts[f"title.approved_{answer.kind}"],
-        note=texts["text.saved_offline"] if answer.offline else None,
+        note=_note(answer, texts),
         amount=currency(screen.currency).show(answer.total),
         rows=_facts(screen, answer, texts),
     )
+
+
+def _note(answer: Answer, texts: Texts) -> Said | None:
+    if answer.code == TORN:
+        return texts["text.torn_paid_in"]
+    return texts["text.saved_offline"] if answer.offline else None
 
 
 def _balance(screen: Screen, answer: Answer, texts: Texts) -> Panel:
@@ -186,11 +193,12 @@ def _goods(screen: Screen, texts: Texts) -> tuple[Row, ...]:
 
 
 def _facts(screen: Screen, answer: Answer, texts: Texts) -> tuple[Row, ...]:
-    """What the member keeps: balance, points, tier, receipt; each only when it is known."""
-    money = currency(screen.currency)
+    """What the member keeps: balances, points, tier, receipt; each only when it is known."""
+    money, on_card = currency(screen.currency), answer.card_balance
     facts: list[tuple[str, Said | None]] = [
         ("earned", _same(f"+{answer.earned}") if answer.earned else None),
         ("balance", None if answer.balance is None else _same(money.show(answer.balance))),
+        ("card_balance", None if on_card is None else _same(money.show(on_card))),
         ("points", None if answer.points is None else _same(str(answer.points))),
         ("tier", texts.get(f"tier.{answer.tier}", _same(answer.tier)) if answer.tier else None),
         ("receipt", _same(answer.receipt) if answer.receipt else None),

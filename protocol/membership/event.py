@@ -7,6 +7,8 @@ from typing import NamedTuple
 from protocol.record import Kind, Record
 
 STORED_VALUE = "stored_value"
+# Paid by the purse on the card itself: its money is not on the account.
+CARD_PURSE = "card_purse"
 
 # Inside one millisecond money comes in before it goes out, and a void finds what it voids.
 _PRIORITY = {Kind.TOP_UP: 0, Kind.EARN: 1, Kind.SALE: 2, Kind.REDEEM: 3, Kind.VOID: 5}

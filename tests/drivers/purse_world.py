@@ -18,7 +18,6 @@ from drivers.cards.pboc_purse import (
     TRANSACTION_KEY,
     OpenPurse,
     Purchase,
-    Steps,
     begin,
     debit,
     identify,
@@ -27,6 +26,7 @@ from drivers.cards.pboc_purse import (
     open_purse,
 )
 from drivers.exchange import Deadlines, hold
+from drivers.purse import Steps
 from drivers.secure_channel.pboc import Purse
 from drivers.secure_channel.pboc_host import LoadGrant, LoadRequest, PurchaseClaim, grant
 from drivers.virtual.cards.pboc_purse import PbocPurseCard

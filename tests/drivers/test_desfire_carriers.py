@@ -10,9 +10,10 @@ from typing import TypeVar
 import pytest
 
 from drivers.desfire.frames import Steps
-from drivers.desfire.purse import Fate, debit, fate, open_purse
+from drivers.desfire.purse import debit, fate, open_purse
 from drivers.errors import CardGone
 from drivers.exchange import Deadlines, hold
+from drivers.purse import Fate
 from drivers.reader import Presented, Reader
 from tests.drivers.desfire_world import (
     BALANCE,

@@ -16,7 +16,7 @@ from drivers.card import CardIdentity, CardTrust
 from drivers.cards.desfire import identify
 from drivers.desfire.layout import CHANGE_KEY, RECORDS_KEPT, TRANSACTION_FILE, Record
 from drivers.desfire.layout import key_input as input_of
-from drivers.desfire.purse import Changed, Fate, Intent, debit, fate, open_purse, resolve
+from drivers.desfire.purse import Changed, Intent, debit, fate, open_purse, resolve
 from drivers.errors import (
     CardBlank,
     CardForeign,
@@ -27,6 +27,7 @@ from drivers.errors import (
     DriverError,
 )
 from drivers.exchange import Deadlines, hold
+from drivers.purse import Fate
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import EV1
 from protocol import transaction_mac

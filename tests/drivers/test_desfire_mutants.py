@@ -12,6 +12,7 @@ from drivers.desfire import purse, session
 from drivers.desfire.layout import Record
 from drivers.desfire.session import Session
 from drivers.errors import DriverError
+from drivers.purse import Fate
 from drivers.secure_channel import ev2
 from drivers.secure_channel.channel import CommunicationMode
 from drivers.virtual.cards import desfire, desfire_administration
@@ -159,11 +160,11 @@ MUTANTS: dict[str, tuple[Callable[[Patch], None], Callable[[], None]]] = {
         tap,
     ),
     "every torn debit taken for moved": (
-        replaced(purse, "resolve", constant(purse.Fate.MOVED)),
+        replaced(purse, "resolve", constant(Fate.MOVED)),
         lambda: dialogue.test_a_torn_debit_is_found_out_at_the_next_tap(1, answer_lost=False),
     ),
     "every torn debit taken for not moved": (
-        replaced(purse, "resolve", constant(purse.Fate.NOT_MOVED)),
+        replaced(purse, "resolve", constant(Fate.NOT_MOVED)),
         lambda: dialogue.test_a_torn_debit_is_found_out_at_the_next_tap(4, answer_lost=True),
     ),
     "an old card not asked in the old way": (

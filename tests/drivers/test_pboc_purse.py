@@ -27,7 +27,6 @@ from drivers.cards.pboc_purse import (
     open_purse,
     resolve,
 )
-from drivers.desfire.purse import Fate
 from drivers.errors import (
     CardExpired,
     CardForeign,
@@ -39,6 +38,7 @@ from drivers.errors import (
     DriverError,
 )
 from drivers.exchange import Deadlines, hold
+from drivers.purse import Fate, Steps
 from drivers.secure_channel.pboc_host import LoadGrant, proves_load, proves_purchase
 from protocol.credential import card_reference
 from protocol.record import CardClass
@@ -291,7 +291,7 @@ def test_a_purchase_over_a_real_reader_stack(rig: Rig) -> None:
     with rig.reader() as reader:
         presented = present(reader)
 
-        def held(steps: pboc_purse.Steps[object]) -> object:
+        def held(steps: Steps[object]) -> object:
             return hold(steps, reader, Deadlines(), time.monotonic, extended=presented.extended)
 
         purse = held(open_purse(PURSE_TRUST, NONCE))
@@ -308,7 +308,7 @@ def test_a_purchase_over_a_real_reader_stack(rig: Rig) -> None:
 # Transcripts.
 
 
-def said(reader: DirectReader, steps: Callable[[], pboc_purse.Steps[object]]) -> str:
+def said(reader: DirectReader, steps: Callable[[], Steps[object]]) -> str:
     """Hold ``steps`` and return what went over the line."""
     lines: list[str] = []
     exchange = reader.faults.exchange
@@ -327,19 +327,19 @@ def said(reader: DirectReader, steps: Callable[[], pboc_purse.Steps[object]]) ->
     return "".join(lines)
 
 
-def whole_purchase() -> pboc_purse.Steps[object]:
+def whole_purchase() -> Steps[object]:
     purse = yield from open_purse(PURSE_TRUST, NONCE)
     purchase = yield from begin(purse, claim())
     return (yield from debit(purse, purchase))
 
 
-def whole_load() -> pboc_purse.Steps[object]:
+def whole_load() -> Steps[object]:
     purse = yield from open_purse(PURSE_TRUST, NONCE)
     return (yield from load(purse, AMOUNT, TERMINAL, host))
 
 
 @pytest.mark.parametrize("steps", [whole_purchase, whole_load])
-def test_the_dialogues_are_as_recorded(steps: Callable[[], pboc_purse.Steps[object]]) -> None:
+def test_the_dialogues_are_as_recorded(steps: Callable[[], Steps[object]]) -> None:
     text = said(DirectReader(purse_card(draw=draws())), steps)
     name = f"pboc_purse/{steps.__name__.removeprefix('whole_')}.txt"
     check_transcript(name, f"# {steps.__name__.replace('_', ' ')}, nonce {NONCE.hex()}\n" + text)

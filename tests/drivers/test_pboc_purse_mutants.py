@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from drivers.cards import pboc_purse
-from drivers.desfire.purse import Fate
 from drivers.errors import (
     CardForged,
     DriverError,
 )
+from drivers.purse import Fate
 from drivers.secure_channel import pboc
 from drivers.virtual.cards.pboc_purse import PbocPurseCard
 from tests.drivers import test_pboc_purse as dialogue

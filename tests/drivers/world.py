@@ -13,6 +13,7 @@ from drivers.card import NONCE_BYTES, CardIdentity, CardTrust
 from drivers.errors import CardGone, DriverError
 from drivers.exchange import Deadlines, hold
 from drivers.identify import Examiner, card_kinds
+from drivers.loan import Loan
 from drivers.personalise import Personalised, admin_key, personalise
 from drivers.reader import Presented
 from drivers.virtual.cards.cpu import CpuCard
@@ -170,8 +171,9 @@ class Log:
         self.at: list[float] = []
         self.identities: list[CardIdentity] = []
 
-    def on_card(self, identity: CardIdentity) -> None:
+    def on_card(self, identity: CardIdentity, loan: Loan) -> None:
         """See Listener."""
+        loan.release()
         self.identities.append(identity)
         self._note("card")
 

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from edge.errors import CannotAccept, OrderBusy
 from edge.order import Answer, AnswerState, Order
 from edge.tap_flow import (
+    AGAIN_MS,
     ORDER_WAITS_MS,
     REOPEN_MS,
     RESULT_MS,
@@ -64,6 +65,13 @@ def result(answer: Answer) -> State:
 
 REFUSED_NOW = State(Phase.CANNOT_ACCEPT, ORDER, ends_ms=NOW + REOPEN_MS, order_ends_ms=NOW + 5)
 TROUBLED = State(problem="card_gone", ends_ms=NOW + RESULT_MS)
+AGAIN = State(
+    Phase.WAITING_CARD,
+    ORDER,
+    problem="card_gone",
+    ends_ms=NOW + AGAIN_MS,
+    order_ends_ms=NOW + AGAIN_MS,
+)
 EXPECTED = {
     (Phase.ATTRACT, Placed): (held(OTHER), ()),
     (Phase.ATTRACT, CardSeen): (State(Phase.WORKING), (Book(None, card(), ""),)),
@@ -79,6 +87,7 @@ EXPECTED = {
     (Phase.WAITING_CARD, Refused): (REFUSED_NOW, ()),
     (Phase.WORKING, Placed): OrderBusy,
     (Phase.WORKING, Written): (result(APPROVED), (Settle(APPROVED),)),
+    (Phase.WORKING, Trouble): (AGAIN, ()),
     (Phase.WORKING, Refused): (REFUSED_NOW, ()),
     (Phase.RESULT, Placed): (held(OTHER), ()),
     (Phase.RESULT, CardSeen): (State(Phase.WORKING), (Book(None, card(), ""),)),

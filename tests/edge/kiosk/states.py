@@ -61,6 +61,21 @@ def given_back(counter: SmallCounter) -> None:
     counter.tap(total=2800)
 
 
+def paid_by_card(counter: SmallCounter) -> None:
+    sale(counter)
+    counter.tap(total=9540, earned=95, card_balance=4060)
+
+
+def torn(counter: SmallCounter) -> None:
+    sale(counter)
+    counter.show(problem="card_torn")
+
+
+def torn_paid_in(counter: SmallCounter) -> None:
+    top_up(counter)
+    counter.tap(total=2800, code="card_torn", balance=10000, card_balance=1260)
+
+
 # What the agent shows. A result stays on the page for a while, so what it may cover comes first.
 STATES: dict[str, Callable[[SmallCounter], object]] = {
     "attract": lambda counter: counter.show(),
@@ -73,6 +88,9 @@ STATES: dict[str, Callable[[SmallCounter], object]] = {
     "approved-offline": approved_offline,
     "declined": declined,
     "card-unknown": unknown,
+    "paid-by-card": paid_by_card,
+    "torn": torn,
+    "torn-paid-in": torn_paid_in,
     "topped-up": topped_up,
     "given-back": given_back,
     "balance": lambda counter: counter.tap(),
@@ -89,6 +107,9 @@ SHOWS = {
     "approved-offline": {"zh": "已存在本机", "en": "saved here"},
     "declined": {"zh": "没有扣款", "en": "Nothing was charged"},
     "card-unknown": {"zh": "不是我们的会员卡", "en": "do not know this card"},
+    "paid-by-card": {"zh": "卡内余额", "en": "On the card"},
+    "torn": {"zh": "再刷同一张卡", "en": "same card again"},
+    "torn-paid-in": {"zh": "已存入您的账户", "en": "on your account now"},
     "topped-up": {"zh": "充值成功", "en": "Topped up"},
     "given-back": {"zh": "已退回", "en": "Given back"},
     "balance": {"zh": "您的余额", "en": "Your balance"},
