@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from hmac import compare_digest
 
-from drivers.secure_channel import pboc
+from drivers.apdu import CommandApdu
+from drivers.errors import DriverError
+from drivers.secure_channel import pboc, pboc_issuer
 from drivers.secure_channel.pboc import LoadOffer, PurchaseOffer, Purse
+from drivers.secure_channel.pboc_issuer import KeyKind
 from drivers.tlv import encode
 from drivers.virtual.cards.pboc_purse_state import MAC_TRIES, Proof, PurseState
 from drivers.virtual.command import SHORT_LE, Command, Refused, parse
@@ -26,6 +29,8 @@ LAST_NUMBER = 0xFFFF
 """A number never comes again: a card that has counted so far refuses."""
 
 SELECT = 0xA4
+_EXPIRES_AT = 24  # of the public information
+_COUNTED = (0x80, *pboc_issuer.SECURED)  # classes whose MACs are counted when they are wrong
 SHORT_OF_MONEY, NUMBERS_USED_UP, NO_KEY = 0x9401, 0x9402, 0x9403
 WRONG_MAC, BLOCKED, NOT_BEGUN, NO_PROOF = 0x9302, 0x9303, 0x6901, 0x9406
 
@@ -57,6 +62,9 @@ class PbocPurseCard:
         self._transmission = Transmission(255, t0=False)
         self._handlers: dict[tuple[int, int], Handler] = {
             (0x00, SELECT): self._select,
+            (0x00, 0x84): self._get_challenge,
+            (0x84, pboc_issuer.WRITE_KEY): self._write_key,
+            (0x04, pboc_issuer.UPDATE_BINARY): self._update_binary,
             (0x00, 0x88): self._internal_authenticate,
             (0x00, 0xB0): self._read_binary,
             (0x00, 0xB2): self._read_record,
@@ -73,11 +81,14 @@ class PbocPurseCard:
         self._selected = False
         self._begun: Begun | None = None
         self._last: Begun | None = None  # begun by the command before this one
+        self._challenge: bytes | None = None
+        self._asked: bytes | None = None  # a challenge is good for the next command alone
         self._transmission.reset()
 
     def transmit(self, apdu: bytes) -> bytes:
         """Answer any bytes whatever with data and a status word."""
         self._last, self._begun = self._begun, None
+        self._asked, self._challenge = self._challenge, None
         try:
             command = parse(apdu)
             command = replace(command, ne=command.ne or SHORT_LE)
@@ -92,7 +103,7 @@ class PbocPurseCard:
             raise Refused(0x6D00 if command.cla in (0x00, 0x80) else 0x6E00)
         if not self._selected and command.ins != SELECT:
             raise Refused(0x6985)
-        if command.cla == 0x80 and not self.state.mac_tries:
+        if command.cla in _COUNTED and not self.state.mac_tries:
             raise Refused(BLOCKED)
         return handler
 
@@ -202,6 +213,51 @@ class PbocPurseCard:
         tac = pboc.mac(pboc.tac_key(self.state.transaction_key), text)
         self._keep(kind, number, details, bytes(pboc.MAC_BYTES) + tac)
         return tac, 0x9000
+
+    def _get_challenge(self, command: Command) -> Answer:
+        if command.ne != pboc_issuer.CHALLENGE_BYTES:
+            raise Refused(0x6C00 | pboc_issuer.CHALLENGE_BYTES)
+        self._challenge = self._draw(pboc_issuer.CHALLENGE_BYTES)
+        return self._challenge, 0x9000
+
+    def _written(self, command: Command) -> bytes:
+        """The data of a command under the line key."""
+        if self._asked is None or not self.state.line_key:
+            raise Refused(0x6982)
+        self.state.mac_tries -= 1
+        apdu = CommandApdu(command.cla, command.ins, command.p1, command.p2, command.data)
+        try:
+            data = pboc_issuer.opened(self.state.line_key, self._asked, apdu)
+        except DriverError:
+            raise Refused(WRONG_MAC) from None
+        self.state.mac_tries = MAC_TRIES
+        return data
+
+    def _update_binary(self, command: Command) -> Answer:
+        data = self._written(command)
+        if command.p1p2 != (0x80 | INFO_SFI) << 8 | _EXPIRES_AT or len(data) != 4:
+            raise Refused(0x6A82)
+        self.state.expires = data
+        return b"", 0x9000
+
+    def _write_key(self, command: Command) -> Answer:
+        key, state = self._written(command), self.state
+        if len(key) != 16:
+            raise Refused(0x6700)
+        tables = {
+            KeyKind.PURCHASE: state.purchase_keys,
+            KeyKind.PRESENCE: state.presence_keys,
+            KeyKind.LOAD: state.load_keys,
+        }
+        if command.p1 == KeyKind.LINE:
+            state.line_key = key
+        elif command.p1 == KeyKind.TRANSACTION:
+            state.transaction_key = key
+        elif command.p1 in tuple(tables):
+            tables[KeyKind(command.p1)][command.p2] = key
+        else:
+            raise Refused(0x6A86)
+        return b"", 0x9000
 
     def _check(self, expected: bytes, said: bytes) -> None:
         # Spent before it is compared: power lost in between does not give a try back.

@@ -33,6 +33,7 @@ class PurseState(Struct):
     """Stored state; ``number`` has 10 bytes, keys have 16 and an index, ``log`` is newest first.
 
     ``expires`` is YYYYMMDD in 4 bytes of packed digits; ``limit`` is the most that a purse holds.
+    ``line_key`` (16) writes keys; without it nobody does.
     """
 
     number: bytes
@@ -47,6 +48,12 @@ class PurseState(Struct):
     purse: Account = field(default_factory=Account)
     log: list[bytes] = field(default_factory=list)
     proof: Proof | None = None
+    line_key: bytes = b""
+
+    @classmethod
+    def blank(cls, number: bytes, transport_key: bytes) -> Self:
+        """State on delivery: a number, and a transport key that writes everything else."""
+        return cls(number, bytes(4), {}, {}, {}, bytes(16), line_key=transport_key)
 
     def account(self, purse: Purse) -> Account:
         """The purse that a command names."""
