@@ -164,12 +164,12 @@ def historical_bytes(atr: bytes) -> bytes:
         return b""
 
 
-def is_storage_card(atr: bytes) -> bool:
-    """Whether a reader describes a card that takes no APDUs."""
+def storage_card(atr: bytes) -> StorageCard | None:
+    """Return how a reader describes a card that takes no APDUs; None for one that takes them."""
     try:
-        return parse(atr).storage_card is not None
+        return parse(atr).storage_card
     except AtrError:
-        return False
+        return None
 
 
 def takes_extended_length(atr: bytes) -> bool:

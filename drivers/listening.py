@@ -23,10 +23,14 @@ LOOK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one frame said: a number, or the text of a code. Not shown: both name a card."""
+    """What one frame said: a number and how it was written, or the text of a code.
+
+    Not shown: both name a card.
+    """
 
     number: bytes = b""
     text: str = ""
+    number_format: str = ""
 
     def __repr__(self) -> str:
         """Say which of the two it is."""
@@ -70,7 +74,9 @@ class ListeningReader:
         if self._shown.text:
             text = self._shown.text
             return Presented(self._name, b"", technology=Technology.QR, text=text)
-        return Presented(self._name, b"", self._shown.number, technology=Technology.NUMBER)
+        number, written = self._shown.number, self._shown.number_format
+        only_a_number = Technology.NUMBER
+        return Presented(self._name, b"", number, technology=only_a_number, number_format=written)
 
     def transmit(self, command: bytes, deadline_s: float) -> bytes:
         """See Reader: nothing can be said to what is shown here."""

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import reduce
 from operator import xor
 
+EM4100_FRAME = "rdm6300"  # what readers of EM4100 tags send, named after the first of them
+
 Format = Callable[[bytes], bytes | None]
 
 # 4 to 10 bytes: the numbers of ISO/IEC 14443 and 15693, FeliCa and EM4100.

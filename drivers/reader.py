@@ -25,6 +25,10 @@ class Presented:
     ``atr`` is that of a card that takes APDUs, else empty. ``uid`` is for the families that need it
     and goes no further than drivers. ``extended``: card and reader take extended Lc and Le.
     ``text`` is what a code says; whoever has it could show it, so it goes no further either.
+
+    What else a reader can tell of a card that takes no APDUs: ``sak`` is a type A card's answer to
+    its selection (ISO/IEC 14443-3, 6.5.3.4), ``card_name`` what PC/SC calls it (part 3, supplement
+    on storage cards), ``number_format`` how a reader that only speaks wrote the number.
     """
 
     reader: str
@@ -33,6 +37,9 @@ class Presented:
     extended: bool = False
     technology: Technology = Technology.APDU
     text: str = field(default="", repr=False)
+    sak: int | None = None
+    card_name: int | None = None
+    number_format: str = ""
 
 
 class Reader(Protocol):

@@ -130,7 +130,8 @@ class NfcReader:
             self._tag = None  # its answer to select is garbage: a card, but none that we can read
         if self._tag is None:
             self._native = _technology(target)
-            return Presented(self._path, b"", _number(target), technology=self._native)
+            sak = target.sel_res[0] if target.sel_res else None
+            return Presented(self._path, b"", _number(target), technology=self._native, sak=sak)
         self._native = None
         atr = from_ats(self._frontend.ats)
         return Presented(self._path, atr, _number(target), extended=takes_extended_length(atr))

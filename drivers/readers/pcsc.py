@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from drivers.apdu import ResponseApdu, tpdu_t0
-from drivers.atr import is_storage_card, takes_extended_length
+from drivers.atr import storage_card, takes_extended_length
 from drivers.errors import CardGone, CardRefused, DriverError, ReaderLost, ReaderRefused
 from drivers.lane import Lane
 from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings, Technology
@@ -139,8 +139,9 @@ class PcscReader:
         except CardGone:
             return None
         self._card, self._t0 = card, protocol == scard.SCARD_PROTOCOL_T0
-        if is_storage_card(atr):
-            return Presented(name, b"", self._number(), technology=Technology.NUMBER)
+        if storage := storage_card(atr):
+            named, only_a_number = storage.card_name, Technology.NUMBER
+            return Presented(name, b"", self._number(), technology=only_a_number, card_name=named)
         extended = not self._t0 and takes_extended_length(atr)
         return Presented(name, atr, extended=extended)
 

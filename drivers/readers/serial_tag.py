@@ -10,7 +10,7 @@ from operator import xor
 
 from drivers.errors import ReaderRefused
 from drivers.listening import Finding, ListeningReader
-from drivers.number_format import FORMATS, Format
+from drivers.number_format import EM4100_FRAME, FORMATS, Format
 from drivers.reader import Reader, ReaderKind, ReaderSettings
 from drivers.serial_line import GAP_S, Device, LineFramer, SerialSource
 
@@ -36,17 +36,17 @@ def em4100(frame: bytes) -> bytes | None:
 
 def framer(name: str) -> LineFramer:
     """What finds the numbers of a format; ReaderRefused for one that is not known."""
-    read = em4100 if name == "rdm6300" else FORMATS.get(name)
+    read = em4100 if name == EM4100_FRAME else FORMATS.get(name)
     if read is None:
-        known = ", ".join(["rdm6300", *FORMATS])
+        known = ", ".join([EM4100_FRAME, *FORMATS])
         raise ReaderRefused(f"'{name}' is no format; known are {known}")
-    ends = _ETX if name == "rdm6300" else b"\r\n" + _ETX
-    return LineFramer(lambda frame: _finding(read, frame), ends, GAP_S, FRAME_BYTES_MAX)
+    ends = _ETX if name == EM4100_FRAME else b"\r\n" + _ETX
+    return LineFramer(lambda frame: _finding(name, read, frame), ends, GAP_S, FRAME_BYTES_MAX)
 
 
-def _finding(read: Format, frame: bytes) -> Finding | None:
+def _finding(name: str, read: Format, frame: bytes) -> Finding | None:
     number = read(frame if read is em4100 else frame.strip(_STX))
-    return Finding(number=number) if number else None
+    return Finding(number, number_format=name) if number else None
 
 
 def open_serial_tag(settings: ReaderSettings) -> Reader:

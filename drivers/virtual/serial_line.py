@@ -39,12 +39,6 @@ class SerialLine:
             self._pty.say(data)
 
 
-def em4100_frame(number: bytes) -> bytes:
-    """What an RDM6300 sends of a tag's five bytes."""
-    checked = number + bytes((reduce(xor, number),))
-    return b"\x02" + checked.hex().upper().encode() + b"\x03"
-
-
 def track_2_frame(account: str, data: str) -> bytes:
     """What a reader of stripes sends, with its check character."""
     said = f";{account}={data}?".encode()

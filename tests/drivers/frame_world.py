@@ -46,7 +46,8 @@ class FrameReader:
         """The card, as a real reader would present it."""
         felica = self.card.sel_res is None
         technology = Technology.FELICA if felica else Technology.TYPE_2
-        return Presented("direct", b"", self.card.uid, technology=technology)
+        sak = self.card.sel_res
+        return Presented("direct", b"", self.card.uid, technology=technology, sak=sak)
 
     def wait_for_card(self, timeout_s: float) -> Presented | None:
         """See Reader."""

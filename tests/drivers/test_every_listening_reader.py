@@ -16,7 +16,8 @@ from drivers.errors import CardGone, ReaderLost, ReaderRefused
 from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings, Technology
 from drivers.readers import scanner, serial_tag
 from drivers.supervise import Supervisor
-from drivers.virtual.serial_line import SerialLine, em4100_frame, track_2_frame
+from drivers.virtual.cards.em4100 import em4100_frame
+from drivers.virtual.serial_line import SerialLine, track_2_frame
 from protocol.credential import card_reference
 from protocol.qr_credential import Shown
 from tests.drivers.rigs import BACK_OFF

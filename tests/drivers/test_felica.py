@@ -1,4 +1,4 @@
-"""FeliCa Lite-S and Standard: proved, not proved, tampered with, torn away; mutants that die."""
+"""FeliCa Lite-S: proved, not proved, tampered with, torn away; mutants that die."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from drivers.errors import (
 )
 from drivers.exchange import Deadlines, hold_frames
 from drivers.secure_channel import felica_lite
-from drivers.virtual.cards.felica import FelicaCard, FelicaStandardCard
+from drivers.virtual.cards.felica import FelicaCard
+from drivers.virtual.cards.felica_standard import FelicaStandardCard
 from drivers.virtual.cards.felica_state import FelicaState
 from drivers.virtual.faults import FrameCard
 from protocol.card_keys import SiteKey
@@ -80,9 +81,7 @@ def test_a_card_is_personalised_through_nfcpys_driver() -> None:
     assert ask(FrameReader(card), identify).assurance is CardClass.SECURE
 
 
-@pytest.mark.parametrize(
-    "card", [FelicaStandardCard(IDM), FelicaCard(FelicaState.blank(IDM)), issued(OTHER_SITE)]
-)
+@pytest.mark.parametrize("card", [FelicaCard(FelicaState.blank(IDM)), issued(OTHER_SITE)])
 def test_a_card_that_proves_nothing_here_is_a_number(card: FrameCard) -> None:
     with at_pn532(card) as reader:
         presented = reader.wait_for_card(5.0)

@@ -16,7 +16,8 @@ from drivers.listening import Finding, ListeningReader
 from drivers.number_format import FORMATS, decimal, hexadecimal, track_2
 from drivers.readers import scanner, serial_tag
 from drivers.serial_line import GAP_S, Device, LineFramer
-from drivers.virtual.serial_line import em4100_frame, track_2_frame
+from drivers.virtual.cards.em4100 import em4100_frame
+from drivers.virtual.serial_line import track_2_frame
 
 FRAMERS: dict[str, Callable[[], LineFramer]] = {
     **{name: partial(serial_tag.framer, name) for name in ("rdm6300", *FORMATS)},
@@ -44,14 +45,17 @@ def test_tags_are_read_however_their_frames_are_cut(tags: list[bytes], cut: int)
     said = b"".join(map(em4100_frame, tags))
     framer = serial_tag.framer("rdm6300")
     found = [each for at in range(0, len(said), cut) for each in framer(said[at : at + cut], 0.0)]
-    assert found == [Finding(number=tag) for tag in tags]
+    assert found == [Finding(tag, number_format="rdm6300") for tag in tags]
 
 
 @given(st.integers(1, 10), st.integers(0, 255))
 def test_no_changed_letter_of_a_tag_is_read_as_another(at: int, letter: int) -> None:
     frame = bytearray(em4100_frame(TAG))
     frame[at] = letter
-    assert serial_tag.framer("rdm6300")(bytes(frame), 0.0) in ([], [Finding(number=TAG)])
+    assert serial_tag.framer("rdm6300")(bytes(frame), 0.0) in (
+        [],
+        [Finding(TAG, number_format="rdm6300")],
+    )
 
 
 @pytest.mark.parametrize(("pause", "read"), [(GAP_S * 0.9, 1), (GAP_S * 1.1, 0)])

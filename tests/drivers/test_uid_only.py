@@ -15,7 +15,7 @@ from tests.drivers.rigs import rig
 from tests.drivers.world import TRUST, examiner
 from tests.services.pcscd import Pcscd
 
-CLASSIC = bytes.fromhex("DEADBEEF")
+SHORT = bytes.fromhex("DEADBEEF")
 TICKET = bytes.fromhex("04112233445566")
 
 
@@ -24,16 +24,16 @@ def expected(number: bytes) -> bytes:
 
 
 def test_a_number_is_identified_and_earns_only() -> None:
-    reader = FrameReader(NumberCard(CLASSIC))
+    reader = FrameReader(NumberCard(SHORT))
     identity = ask(reader, identify, TRUST)
-    assert identity.reference == expected(CLASSIC)
+    assert identity.reference == expected(SHORT)
     assert identity.assurance is CardClass.UID
     assert not reader.said
-    check_transcript("uid_only/number.txt", transcript("A MIFARE Classic.", reader.said, identity))
+    check_transcript("uid_only/number.txt", transcript("A ticket.", reader.said, identity))
 
 
 @pytest.mark.parametrize("sel_res", [0x08, 0x00])
-@pytest.mark.parametrize("number", [CLASSIC, TICKET])
+@pytest.mark.parametrize("number", [SHORT, TICKET])
 def test_a_card_before_a_pn532(number: bytes, sel_res: int) -> None:
     with at_pn532(NumberCard(number, sel_res)) as reader:
         presented = reader.wait_for_card(5.0)
@@ -42,15 +42,16 @@ def test_a_card_before_a_pn532(number: bytes, sel_res: int) -> None:
         assert is_ticket == (sel_res == 0)
         identity = examiner().identify(reader, presented)
         assert identity.reference == expected(number)
+        assert identity.family == (FAMILY if is_ticket else "mifare_classic")
 
 
 @pytest.mark.pcscd
 def test_a_storage_card_before_a_pcsc_reader(pcscd: Pcscd) -> None:
     slot = rig("pcsc", lambda: pcscd)
-    slot.carrier.insert(StorageCard(CLASSIC))
+    slot.carrier.insert(StorageCard(SHORT, card_name=0x0003))
     with slot.supervised() as (log, _):
         log.wait_for("card")
-        assert log.identities[0].reference == expected(CLASSIC)
+        assert log.identities[0].reference == expected(SHORT)
         assert log.identities[0].assurance is CardClass.UID
     slot.carrier.close()
 
@@ -64,9 +65,9 @@ def test_a_number_that_names_no_card(number: str) -> None:
 
 
 def test_a_card_with_apdus_is_never_taken_by_its_number() -> None:
-    reader = FrameReader(NumberCard(CLASSIC))
-    answers = Presented("direct", b"\x3b\x00", CLASSIC)
-    reader.card = _Refusing(CLASSIC)
+    reader = FrameReader(NumberCard(SHORT))
+    answers = Presented("direct", b"\x3b\x00", SHORT)
+    reader.card = _Refusing(SHORT)
     with pytest.raises(CardUnknown):
         examiner().identify(reader, answers)
 

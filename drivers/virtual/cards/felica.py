@@ -1,4 +1,4 @@
-"""The card's side of FeliCa Lite-S: blocks, challenge, MACs; and a FeliCa Standard without ours."""
+"""The card's side of FeliCa Lite-S: blocks, challenge, MACs."""
 
 from __future__ import annotations
 
@@ -16,66 +16,25 @@ from drivers.secure_channel.felica_lite import (
     session_key,
     write_mac,
 )
+from drivers.virtual.cards.felica_standard import (
+    NO_SERVICE,
+    READ,
+    WRITE,
+    FelicaRefused,
+    FelicaStandardCard,
+)
 from drivers.virtual.cards.felica_state import CONFIG, ID, KEY, KEY_VERSION, FelicaState
 
-_POLLING, _READ, _WRITE = 0x00, 0x06, 0x08
-_LITE_S_SYSTEM, _STANDARD_SYSTEM = b"\x88\xb4", b"\x00\x03"
-_LITE_S_PMM, _STANDARD_PMM = bytes.fromhex("00F1000000014300"), bytes.fromhex("0120220427674EFF")
 _READ_ONLY = {ID, 0x83, 0x85, WRITE_COUNTER_BLOCK, MAC_BLOCK}
 _SYSTEM = {0x84, KEY_VERSION, KEY}
 _WRITES_MAX = 0xFFFFFF
-_NO_SERVICE, _NO_BLOCK, _DENIED, _WRONG_MAC = b"\xff\xa6", b"\x01\xa8", b"\x01\xa9", b"\x01\xb2"
-
-
-class _Refused(Exception):
-    """Ends a command with these status flags."""
-
-    def __init__(self, flags: bytes) -> None:
-        self.flags = flags
-
-
-class FelicaStandardCard:
-    """A card of somebody else: it is found, and has no services without keys."""
-
-    sel_res: int | None = None
-    system, pmm = _STANDARD_SYSTEM, _STANDARD_PMM
-
-    def __init__(self, idm: bytes) -> None:
-        self.uid = idm
-
-    def reset(self) -> None:
-        """Power was lost."""
-
-    def transmit(self, frame: bytes) -> bytes | None:
-        """See FrameCard; another card's IDm, another system and broken frames meet silence."""
-        if len(frame) < 6 or frame[0] != len(frame):
-            return None
-        if frame[1] == _POLLING and len(frame) == 6:
-            return self._polled(frame)
-        if frame[2:10] != self.uid or frame[1] not in (_READ, _WRITE) or len(frame) < 16:
-            return None
-        try:
-            body = b"\x00\x00" + self._run(frame[1], frame[10:])
-        except _Refused as refused:
-            body = refused.flags
-        return bytes((2 + len(self.uid) + len(body), frame[1] + 1)) + self.uid + body
-
-    def _polled(self, frame: bytes) -> bytes | None:
-        wanted = zip(frame[2:4], self.system, strict=True)
-        if any(asked not in (0xFF, own) for asked, own in wanted):
-            return None
-        answer = b"\x01" + self.uid + self.pmm + (self.system if frame[4] == 1 else b"")
-        return bytes((1 + len(answer),)) + answer
-
-    def _run(self, code: int, request: bytes) -> bytes:
-        del code, request
-        raise _Refused(_NO_SERVICE)
+_NO_BLOCK, _DENIED, _WRONG_MAC = b"\x01\xa8", b"\x01\xa9", b"\x01\xb2"
 
 
 class FelicaCard(FelicaStandardCard):
-    """A Lite-S over stored state."""
+    """A Lite-S over stored state; polling and frames are those of every FeliCa."""
 
-    system, pmm = _LITE_S_SYSTEM, _LITE_S_PMM
+    system, pmm = b"\x88\xb4", bytes.fromhex("00F1000000014300")
 
     def __init__(self, state: FelicaState) -> None:
         super().__init__(state.idm)
@@ -88,22 +47,22 @@ class FelicaCard(FelicaStandardCard):
         self._proved = False
 
     def _run(self, code: int, request: bytes) -> bytes:
-        service = b"\x0b\x00" if code == _READ else b"\x09\x00"
+        service = b"\x0b\x00" if code == READ else b"\x09\x00"
         if request[:1] != b"\x01" or request[1:3] != service:
-            raise _Refused(_NO_SERVICE)
+            raise FelicaRefused(NO_SERVICE)
         count, rest = request[3], request[4:]
-        if not 1 <= count <= (4 if code == _READ else 2) or len(rest) < 2 * count:
-            raise _Refused(b"\xff\xa2")
+        if not 1 <= count <= (4 if code == READ else 2) or len(rest) < 2 * count:
+            raise FelicaRefused(b"\xff\xa2")
         named, data = rest[: 2 * count], rest[2 * count :]
         if any(element != 0x80 for element in named[::2]):
-            raise _Refused(b"\x01\xa7")
+            raise FelicaRefused(b"\x01\xa7")
         blocks = list(named[1::2])
-        if code == _READ and not data:
+        if code == READ and not data:
             return bytes((count,)) + self._read(blocks)
-        if code == _WRITE and len(data) == BLOCK_BYTES * count:
+        if code == WRITE and len(data) == BLOCK_BYTES * count:
             self._write(blocks, data)
             return b""
-        raise _Refused(b"\xff\xa9")
+        raise FelicaRefused(b"\xff\xa9")
 
     def _read(self, blocks: list[int]) -> bytes:
         data = b""
@@ -119,12 +78,12 @@ class FelicaCard(FelicaStandardCard):
         if block in (CHALLENGE_BLOCK, KEY):
             return bytes(BLOCK_BYTES)  # never shown
         if block not in self.state.blocks:
-            raise _Refused(_NO_BLOCK)
+            raise FelicaRefused(_NO_BLOCK)
         return self.state.blocks[block]
 
     def _session(self) -> tuple[bytes, bytes]:
         if self._challenge is None:
-            raise _Refused(_DENIED)
+            raise FelicaRefused(_DENIED)
         key = challenge_block(self.state.blocks[KEY])  # the same reversal both ways
         return session_key(key, self._challenge), self._challenge
 
@@ -136,7 +95,7 @@ class FelicaCard(FelicaStandardCard):
         block, content = blocks[0], data[:BLOCK_BYTES]
         with_mac = blocks[1:] == [WRITE_MAC_BLOCK]
         if len(blocks) == 2 and not with_mac:
-            raise _Refused(_NO_BLOCK)
+            raise FelicaRefused(_NO_BLOCK)
         if with_mac:
             self._check_mac(block, content, data[BLOCK_BYTES:])
         self._store(block, content, with_mac=with_mac)
@@ -147,10 +106,10 @@ class FelicaCard(FelicaStandardCard):
         key, challenge = self._session()
         counter = self.state.writes.to_bytes(3, "little")
         if self.state.writes == _WRITES_MAX or mac_block[8:11] != counter:
-            raise _Refused(_WRONG_MAC)
+            raise FelicaRefused(_WRONG_MAC)
         expected = write_mac(key, challenge, counter, block, content)
         if not hmac.compare_digest(expected, mac_block[:8]):
-            raise _Refused(_WRONG_MAC)
+            raise FelicaRefused(_WRONG_MAC)
 
     def _store(self, block: int, content: bytes, *, with_mac: bool) -> None:
         if block == CHALLENGE_BLOCK:
@@ -160,7 +119,7 @@ class FelicaCard(FelicaStandardCard):
         elif self._may_store(block, with_mac=with_mac):
             self.state.blocks[block] = content
         else:
-            raise _Refused(_DENIED)
+            raise FelicaRefused(_DENIED)
 
     def _may_store(self, block: int, *, with_mac: bool) -> bool:
         if block in _READ_ONLY or block not in self.state.blocks:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import xor
 
-CLASSIC_1K = 0x08  # SAK (NXP AN10833, section 3)
+TYPE_2 = 0x00  # SAK (NXP AN10833, section 3)
 
 _RID = bytes.fromhex("A000000306")  # of the PC/SC workgroup
 _ISO_14443_A = 0x03
@@ -18,21 +18,21 @@ class NumberCard:
     """A type A card that is selected and then understands nothing that is said to it here."""
 
     uid: bytes
-    sel_res: int | None = CLASSIC_1K
+    sel_res: int | None = TYPE_2
 
     def reset(self) -> None:
         """It keeps nothing."""
 
     def transmit(self, frame: bytes) -> bytes | None:
-        """See FrameCard: silence, as of a MIFARE Classic before its own authentication."""
+        """See FrameCard: silence."""
         del frame
         return None
 
 
 class StorageCard:
-    """The same card as a PC/SC reader tells of it: its ATR and GET DATA are the reader's own."""
+    """Any such card as a PC/SC reader tells of it: its ATR and GET DATA are the reader's own."""
 
-    def __init__(self, uid: bytes, card_name: int = 0x0001) -> None:
+    def __init__(self, uid: bytes, card_name: int) -> None:
         self.uid = uid
         self.historical = (
             b"\x80\x4f\x0c" + _RID + bytes((_ISO_14443_A,)) + card_name.to_bytes(2, "big")
