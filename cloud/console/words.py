@@ -143,4 +143,17 @@ WORDS: dict[str, str] = {
     "bank_card": "Bank card",
     "wechat": "WeChat Pay",
     "alipay": "Alipay",
+    # families of cards
+    "cpu": "Smart card",
+    "desfire": "MIFARE DESFire",
+    "em4100": "EM4100 tag (125 kHz)",
+    "felica": "FeliCa Lite-S",
+    "felica_standard": "FeliCa Standard",
+    "file_card": "Smart card with files",
+    "mifare_classic": "MIFARE Classic",
+    "ntag424": "NTAG 424 DNA",
+    "pboc_purse": "PBOC purse",
+    "qr_credential": "Code on a phone",
+    "uid_only": "Number only",
+    "ultralight": "MIFARE Ultralight AES or C",
 }

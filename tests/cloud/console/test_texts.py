@@ -22,6 +22,7 @@ from cloud.ledger import pages as ledger
 from cloud.members import pages as members
 from cloud.rules import pages as rules
 from drivers.errors import CardIssued, DriverError
+from drivers.identify import card_kinds
 from edge.commands import DONE, EXPIRED, OTHER_TERMINAL
 from edge.kiosk.texts import load
 from edge.sync_flow import FORKED, HISTORY_DIFFERS, LEDGER_WENT_BACK
@@ -104,6 +105,7 @@ def test_english_is_what_the_template_says() -> None:
         *(EXPIRED, OTHER_TERMINAL, DONE),
         *(FORKED, HISTORY_DIFFERS, LEDGER_WENT_BACK),
         *(each.code for each in DriverError.__subclasses__()),
+        *(kind.name for kind in card_kinds()),
     ],
 )
 def test_every_code_of_the_agreement_has_a_name(code: str) -> None:
