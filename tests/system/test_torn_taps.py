@@ -1,0 +1,283 @@
+"""A card that leaves at any point of a debit, and power that fails there.
+
+The money moves once or not at all, and after the next tap card, journal and ledger say the same.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from cloud.ledger import posting
+from drivers.purse import Debited, Fate, Settled
+from edge import books as books_module
+from edge.books import Books
+from edge.draft import Draft
+from edge.errors import EdgeError
+from edge.journal import Journal
+from edge.order import AnswerState, Order, top_up, void
+from edge.purse import NOT_MOVED, TORN, UNKNOWN, settlement
+from edge.tap_flow import Book
+from protocol.membership.event import CARD_PURSE
+from protocol.moment import Moment
+from protocol.record import Card, CardClass, Kind, Record, Sealed
+from tests.edge.world import COFFEE, OFFLINE, ONLINE, coffee
+from tests.system.till import BALANCE, FAMILIES, PRINCIPAL, FailingPurse, Till
+
+# Commands of a tap: identification and debit.
+APDUS = {"desfire": (5, 4), "pboc_purse": (5, 2)}
+CUTS = [
+    (family, apdu, lost)
+    for family, (asked, debited) in APDUS.items()
+    for apdu in range(1, asked + debited + 1)
+    for lost in (False, True)
+]
+
+
+@pytest.fixture(params=list(FAMILIES))
+def till(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Till]:
+    made = Till(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+def agrees(till: Till) -> None:
+    """Card, journal and ledger say the same; nothing is open."""
+    assert till.books.journal.intent_of(till.reference) is None
+    on_card = till.identify().balance_before
+    assert on_card is not None
+    ledger = till.ledger()
+    taken = ledger.balances[f"purse:{till.reference.hex()}", "CNY"]
+    assert taken == BALANCE - on_card
+    records = [record for record in till.records() if record.kind is not Kind.CARD_EVENT]
+    by_card = [each for each in records if any(t.method == CARD_PURSE for t in each.tenders)]
+    assert sum(record.total for record in by_card) == taken
+    assert len({record.tid for record in records}) == len(records)
+    torn = {record.refers_to for record in till.records() if record.reason == TORN} - {None}
+    told = {record.tid for record in by_card}
+    told |= {each.refers_to for each in till.records() if each.reason in (NOT_MOVED, UNKNOWN)}
+    assert torn <= told, "nobody can read what became of it"
+    paid_in = sum(record.total for record in by_card if record.kind is Kind.TOP_UP)
+    drawn = ledger.states["m-1"].balance if "m-1" in ledger.states else 0
+    assert drawn == paid_in
+    assert not sum(ledger.balances.values()) - sum(
+        amount for (_, unit), amount in ledger.balances.items() if unit == "PT"
+    )
+
+
+def again(till: Till, order: Order) -> None:
+    """The same card comes for the same order."""
+    answer = till.tap(order)
+    assert answer is not None
+    assert answer.state is AnswerState.APPROVED
+    assert answer.card_balance == BALANCE - COFFEE
+    sales = [record for record in till.records() if record.order == order.id]
+    assert [record.kind for record in sales] == [Kind.SALE]
+    assert (sales[0].earned, sales[0].total) == (5, COFFEE)
+    assert till.books.recorded(order.id) == structs.replace(answer, stages_ms={})
+
+
+def only_a_look(till: Till, _order: Order) -> None:
+    """The order was ended; the card comes to show its balance."""
+    answer = till.tap(None)
+    assert answer is not None
+    moved = any(record.kind is Kind.TOP_UP for record in till.records())
+    assert answer.code == ("card_torn" if moved else "balance_shown")
+    assert answer.balance == PRINCIPAL + COFFEE * moved
+    assert answer.card_balance == BALANCE - COFFEE * moved
+
+
+def another_order(till: Till, order: Order) -> None:
+    """The order was ended; the card comes for another."""
+    answer = till.tap(coffee("another", 2))
+    assert answer is not None
+    assert (answer.state, answer.total) == (AnswerState.APPROVED, 2 * COFFEE)
+    assert till.books.recorded(order.id) is None
+
+
+def another_card_first(till: Till, order: Order) -> None:
+    """Somebody else's card pays the order; the first one comes back later."""
+    other = Card(bytes(16), "cpu", CardClass.SECURE)
+    assert till.books.book(Book(order, other, ""), ONLINE)[0].state is AnswerState.APPROVED
+    assert till.tap(None) is not None
+    sales = [record for record in till.records() if record.kind is Kind.SALE]
+    assert [record.tenders[0].method for record in sales] == ["stored_value"]
+
+
+def leaves_once_more(till: Till, order: Order) -> None:
+    """It leaves at the first command again, and then comes for the same order."""
+    till.reader.faults.cut_after(1)
+    assert till.tap(order) is None
+    again(till, order)
+
+
+NEXT: list[Callable[[Till, Order], None]] = [
+    again,
+    only_a_look,
+    another_order,
+    leaves_once_more,
+]
+
+
+def leave(till: Till, apdu: int, *, answer_lost: bool, then: Callable[[Till, Order], None]) -> None:
+    """The card leaves at the n-th command of a tap, and then comes back."""
+    order = coffee("o-1")
+    till.reader.faults.cut_after(apdu, answer_lost=answer_lost)
+    assert till.tap(order) is None
+    assert till.books.recorded(order.id) is None
+    then(till, order)
+    if till.books.journal.intent_of(till.reference) is not None:
+        till.tap(None)
+    agrees(till)
+
+
+def lose_power(till: Till, when: str, then: Callable[[Till, Order], None]) -> None:
+    """The power fails beside the debit; the terminal starts, twice, and the card comes back."""
+    order = coffee("o-1")
+    assert till.tap(order, power_fails=when) is None
+    events = [record.reason for record in till.records() if record.kind is Kind.CARD_EVENT]
+    assert events == ["card_torn"], "nobody knows of the debit"
+    till.restart()
+    assert [record.reason for record in till.records()].count("card_torn") == 1, "told twice"
+    then(till, order)
+    agrees(till)
+
+
+@pytest.mark.parametrize("then", [*NEXT, another_card_first], ids=lambda then: then.__name__)
+@pytest.mark.parametrize(("family", "apdu", "answer_lost"), CUTS)
+def test_a_card_leaves_at_any_command(
+    tmp_path: Path,
+    family: str,
+    apdu: int,
+    answer_lost: bool,  # noqa: FBT001
+    then: Callable[[Till, Order], None],
+) -> None:
+    with closing(Till(tmp_path, family)) as till:
+        leave(till, apdu, answer_lost=answer_lost, then=then)
+
+
+@pytest.mark.parametrize("then", NEXT, ids=lambda then: then.__name__)
+@pytest.mark.parametrize("when", ["before", "behind"])
+def test_the_power_fails_beside_the_debit(
+    till: Till, when: str, then: Callable[[Till, Order], None]
+) -> None:
+    lose_power(till, when, then)
+
+
+def constant(value: object) -> Callable[..., object]:
+    return lambda *_, **__: value
+
+
+def without(word: str) -> Callable[..., object]:
+    """Journal.append that forgets what it should do beside."""
+    append = Journal.append
+
+    def made(*said: Any, **beside: Any) -> Sealed:
+        return append(*said, **{**beside, word: None})
+
+    return made
+
+
+def always_wanted(*said: Any, **_: bool) -> Draft:
+    return settlement(*said, still_wanted=True)
+
+
+def never_wanted(*said: Any, **_: bool) -> Draft:
+    return settlement(*said, still_wanted=False)
+
+
+def under_a_new_id(books: Books, draft: Draft, moment: Moment, _tid: bytes | None = None) -> Record:
+    return next_record(books, draft, moment)
+
+
+next_record = Books._next  # noqa: SLF001 - what a mutant stands before
+PAID = Settled(Fate.MOVED, Debited(2, BALANCE - COFFEE, b""))
+# What is broken on purpose: the place, its name, and what stands there instead.
+MUTANTS: dict[str, tuple[object, str, object]] = {
+    "the intent is not written down": (Journal, "intend", constant(None)),
+    "the intent stays when it is settled": (Journal, "append", without("ends")),
+    "a torn debit is told at each start": (Journal, "append", without("tears")),
+    "a torn debit is told to nobody": (Journal, "untold", constant(())),
+    "what became of it is not asked": (Books, "_settle", constant(None)),
+    "every card is believed to have paid": (FailingPurse, "fate", constant(PAID)),
+    "no card is believed to have paid": (FailingPurse, "fate", constant(Settled(Fate.NOT_MOVED))),
+    "an order that ended is booked": (books_module, "settlement", always_wanted),
+    "an order that waits is ended": (books_module, "settlement", never_wanted),
+    "what was settled has an id of its own": (Books, "_next", under_a_new_id),
+    "the ledger takes it for cash": (posting, "CARD_PURSE", "another"),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mutant_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
+    place, name, instead = MUTANTS[mutant]
+    monkeypatch.setattr(place, name, instead)
+    seen = False
+    for number, then in enumerate(NEXT):
+        for lost in (False, True):
+            folder = tmp_path / f"{number}-{lost}"
+            with closing(Till(folder, "desfire")) as till:
+                try:
+                    leave(till, sum(APDUS["desfire"]), answer_lost=lost, then=then)
+                    agrees(till)
+                except (AssertionError, sqlite3.Error, EdgeError):
+                    seen = True
+            with closing(Till(folder / "power", "desfire")) as till:
+                try:
+                    lose_power(till, "behind" if lost else "before", then)
+                except (AssertionError, sqlite3.Error, EdgeError):
+                    seen = True
+    assert seen
+
+
+def test_the_card_pays_what_it_can_and_the_account_the_rest(till: Till) -> None:
+    first, dear = till.tap(coffee("o-1", 9)), till.tap(coffee("o-2", 9))
+    assert first is not None
+    assert dear is not None
+    assert (first.card_balance, first.balance) == (BALANCE - 9 * COFFEE, PRINCIPAL)
+    assert (dear.card_balance, dear.balance) == (BALANCE - 9 * COFFEE, PRINCIPAL - 9 * COFFEE)
+
+
+def test_no_offline_limit_holds_a_card_that_pays_itself(till: Till) -> None:
+    identity = till.identify()
+    assert identity.balance_before == BALANCE
+    for number in range(5):  # the limit is three, and 1,500
+        answer = till.tap(coffee(f"o-{number}"), situation=OFFLINE)
+        assert answer is not None
+        assert answer.state is AnswerState.APPROVED
+    assert till.records()[-1].offline_left is None
+    agrees(till)
+
+
+def test_a_top_up_and_a_look_ask_nothing_of_the_card(till: Till) -> None:
+    identified, debited = APDUS[till.identify().family]
+    for order, apdus in ((top_up("o-1", 700, "cash"), 0), (None, 0), (coffee("o-2"), debited)):
+        till.reader.sent.clear()
+        assert till.tap(order) is not None
+        assert len(till.reader.sent) == identified + apdus
+
+
+def test_what_the_card_paid_is_not_taken_back_at_a_terminal(till: Till) -> None:
+    sold = till.tap(coffee("o-1"))
+    assert sold is not None
+    answer = till.tap(void("o-2", bytes.fromhex(sold.tid)))
+    assert answer is not None
+    assert (answer.state, answer.code) == (AnswerState.DECLINED, "void_card_purse")
+    agrees(till)
+
+
+def test_a_card_that_cannot_tell_is_left_to_a_person(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till.reader.faults.cut_after(sum(APDUS[till.identify().family]), answer_lost=False)
+    assert till.tap(coffee("o-1")) is None
+    monkeypatch.setattr(FailingPurse, "fate", lambda *_: Settled(Fate.UNKNOWN))
+    assert till.tap(None) is not None
+    reasons = [each.reason for each in till.records() if each.kind is Kind.CARD_EVENT]
+    assert reasons == ["card_torn", UNKNOWN, "balance_shown"]
