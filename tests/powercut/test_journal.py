@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from edge.journal import Journal
+from protocol.record import read
 from tests.powercut.disk import Cut, cuts, read_log
 from tests.powercut.writer import IDENTITY
 
@@ -98,6 +99,35 @@ def test_no_acknowledged_record_is_missing_after_any_cut(
         at_work += bool(cut.promised)
     assert at_work > STATES // 2
     record_property("states", len(checked))
+
+
+def _intended(cut: Cut, folder: Path) -> tuple[int, list[bytes]]:
+    """Records that are there after a cut, and the transaction ids of the intents that are open."""
+    for name, data in cut.files.items():
+        (folder / name).write_bytes(data)
+    try:
+        with closing(Journal(folder / "journal.db", IDENTITY)) as journal:
+            return journal.head.seq, [intent.record.tid for intent in journal.untold()]
+    finally:
+        for file in folder.iterdir():
+            file.unlink()
+
+
+def test_no_card_is_asked_for_money_that_the_disk_does_not_know(tmp_path: Path) -> None:
+    run = _record(tmp_path, 60, "PURSE")
+    tids = [read(data)[0].record.tid for data in run.records]
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    met = set()
+    for number, cut in enumerate(_sample(run, 600)):
+        records, intents = _intended(cut, disk)
+        asked, finished = (cut.promised + 1) // 2, cut.promised // 2
+        state = f"seed {SEED}, state {number}"
+        assert records >= finished, f"{state}: lost a promised record"
+        assert intents in ([], tids[records : records + 1]), f"{state}: a record and its intent"
+        assert records + len(intents) >= asked, f"{state}: lost what the card was asked for"
+        met.add((bool(intents), records > finished))
+    assert met == {(False, False), (True, False), (False, True)}, "a case was not met"
 
 
 def test_the_enumeration_finds_what_normal_loses(tmp_path: Path) -> None:

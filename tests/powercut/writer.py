@@ -1,8 +1,10 @@
 """A program that keeps a terminal's journal and says ``ACK n`` when record n is safe.
 
-    python -m tests.powercut.writer FOLDER RECORDS FULL|NORMAL
+    python -m tests.powercut.writer FOLDER RECORDS FULL|NORMAL|PURSE
 
-With NORMAL the journal is opened as most advice has it, which the enumeration must find out.
+With NORMAL the journal is opened as most advice has it, which the enumeration must find out. With
+PURSE each record is one that a card's purse paid: ``ACK 2n - 1`` says that the card may be asked
+for record n, and ``ACK 2n`` that the record is safe.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edge.journal import Identity, Journal
+from edge.journal import Identity, Intent, Journal
 from tests.protocol.world import TERMINAL_KEY, sale
 
 IDENTITY = Identity("t-0001", 1, b"a grant", TERMINAL_KEY, TERMINAL_KEY.verifier)
@@ -41,13 +43,20 @@ class BriskConnection(sqlite3.Connection):
 
 def main(folder: str, records: str, synchronous: str) -> None:
     """Append, and promise each record after its append returned."""
-    factory = BriskConnection if synchronous == "FULL" else WeakConnection
+    factory = WeakConnection if synchronous == "NORMAL" else BriskConnection
     connect = sqlite3.connect
     sqlite3.connect = lambda *path, **options: connect(*path, **options, factory=factory)  # type: ignore[assignment]
     journal = Journal(Path(folder) / "journal.db", IDENTITY)
     for number in range(1, int(records) + 1):
-        journal.append(sale(journal.head))
-        os.write(1, f"ACK {number}\n".encode())
+        record = sale(journal.head)
+        if synchronous == "PURSE":
+            journal.intend(Intent(record, None, b"what the card was told"))
+            os.write(1, f"ACK {2 * number - 1}\n".encode())
+            journal.append(record, ends=record.tid)
+            os.write(1, f"ACK {2 * number}\n".encode())
+        else:
+            journal.append(record)
+            os.write(1, f"ACK {number}\n".encode())
     journal.close()
 
 

@@ -61,7 +61,8 @@ def agrees(till: Till) -> None:
     assert len({record.tid for record in records}) == len(records)
     torn = {record.refers_to for record in till.records() if record.reason == TORN} - {None}
     told = {record.tid for record in by_card}
-    told |= {each.refers_to for each in till.records() if each.reason in (NOT_MOVED, UNKNOWN)}
+    settled = [each for each in till.records() if each.reason in (NOT_MOVED, UNKNOWN)]
+    told |= {each.refers_to for each in settled if each.refers_to is not None}
     assert torn <= told, "nobody can read what became of it"
     paid_in = sum(record.total for record in by_card if record.kind is Kind.TOP_UP)
     drawn = ledger.states["m-1"].balance if "m-1" in ledger.states else 0
