@@ -36,6 +36,12 @@ class MqttConfig(_Strict, frozen=True, kw_only=True):
     key: str
 
 
+class CardsConfig(_Strict, frozen=True, kw_only=True):
+    """``estate``: file of the estate's key, with which the cloud checks what cards prove."""
+
+    estate: str
+
+
 class CloudConfig(_Strict, frozen=True, kw_only=True):
     """The whole file. ``currency`` is the unit of the books, ISO 4217."""
 
@@ -45,6 +51,7 @@ class CloudConfig(_Strict, frozen=True, kw_only=True):
     database: str = "sqlite:///data/ledger.db"
     http: HttpConfig = HttpConfig()
     mqtt: MqttConfig
+    cards: CardsConfig | None = None
 
 
 class Settings:
@@ -61,6 +68,12 @@ class Settings:
     def keys(self) -> Path:
         """Where the cloud's own keys are."""
         return self.path(self.config.data_dir) / "keys"
+
+    @property
+    def estate(self) -> Path | None:
+        """Where the estate's key is; None where cards prove nothing to the cloud."""
+        cards = self.config.cards
+        return None if cards is None else self.path(cards.estate)
 
 
 def load(file: Path) -> Settings:

@@ -118,6 +118,15 @@ class CardExists(CloudError):
     todo = "Use it, or cancel it and issue another card."
 
 
+class TagCopied(CloudError):
+    """A tag's message that came before, or is older than one that came."""
+
+    code = "tag_copied"
+    what = "This message of the card was shown before"
+    kept = "Nothing was booked."
+    todo = "Hold the card to the phone once more; a page that is opened again proves nothing."
+
+
 class CardCancelled(CloudError):
     """A cancelled card stays cancelled."""
 

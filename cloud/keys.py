@@ -1,8 +1,13 @@
-"""The cloud's own signing keys on disk: one for the ledger's word, one for prices and rules."""
+"""The cloud's keys on disk: one for the ledger's word, one for prices and rules; and the estate's.
+
+The first two it makes itself. The estate's is the station's, and here only where the operator put
+it, because from it comes every key of every card.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from cloud.errors import AlreadyInitialised, BadConfig, NotInitialised
+from protocol.estate import EstateKey
 from protocol.signing import EDDSA, Ed25519Signer
 
 _NAMES = ("ledger", "rules")
@@ -26,10 +32,14 @@ _CLIENT_ID_LABEL = b"tapledger mqtt client id"
 
 
 class Keys(NamedTuple):
-    """``ledger`` signs watermarks, lists, grants, commands; ``rules`` signs bundles."""
+    """``ledger`` signs watermarks, lists, grants, commands; ``rules`` signs bundles.
+
+    ``estate`` checks what cards prove; None where cards prove nothing to the cloud.
+    """
 
     ledger: Ed25519Signer
     rules: Ed25519Signer
+    estate: EstateKey | None = None
 
 
 def make(folder: Path) -> None:
@@ -47,9 +57,22 @@ def make(folder: Path) -> None:
             os.fsync(file.fileno())
 
 
-def load(folder: Path) -> Keys:
-    """Read both keys; NotInitialised when there are none, BadConfig when a file is no key."""
-    return Keys(*(_load(_file(folder, name)) for name in _NAMES))
+def load(folder: Path, estate: Path | None = None) -> Keys:
+    """Read the keys; NotInitialised when there are none, BadConfig when a file is no key."""
+    ledger, rules = (_load(_file(folder, name)) for name in _NAMES)
+    return Keys(ledger, rules, None if estate is None else load_estate(estate))
+
+
+def load_estate(file: Path) -> EstateKey:
+    """Read an estate's key (64 hex characters); BadConfig, also when others may read the file."""
+    try:
+        if file.stat().st_mode & (stat.S_IRWXO | stat.S_IWGRP):
+            raise BadConfig(f"cards.estate: others than its owner may read or write {file}")
+        return EstateKey(bytes.fromhex(file.read_text()))
+    except OSError as error:
+        raise BadConfig(f"cards.estate: {file}: {error.strerror}") from error
+    except ValueError as error:  # its words could show the secret
+        raise BadConfig(f"cards.estate: {file}: not an estate's key") from error
 
 
 def client_id(folder: Path) -> str:

@@ -15,6 +15,9 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from cloud import keys
+from cloud.cards import api as cards_api
+from cloud.cards.counters import TagCounters
+from cloud.cards.model import TagMessages
 from cloud.clock import RisingClock, newest_time
 from cloud.config import Settings
 from cloud.console import login, overview
@@ -149,7 +152,7 @@ def _new_feed() -> int:
 @contextmanager
 def cloud_of(settings: Settings) -> Iterator[FastAPI]:
     """A running cloud: its application, with the line and the ledger's thread beside it."""
-    own = keys.load(settings.keys)
+    own = keys.load(settings.keys, settings.estate)
     database = database_of(settings)
     with database.read() as connection:
         check_version(connection)
@@ -254,13 +257,19 @@ def application(
     )
     panels = (fleet_pages.PANEL, members_pages.PANEL, rules_pages.PANEL, ledger_pages.PANEL)
     shell = Shell(backend, places, tenant, currency)
+    desk = cards_api.TagDesk(
+        None if own.estate is None else TagMessages(own.estate, tenant),
+        TagCounters(backend.database, backend.clock_ms),
+        tenant,
+    )
     return create_app(
         Parts(
             guard=backend.guard,
             routers=(
                 *(fleet_api.router(backend, fleet_keys), members_api.router(backend)),
                 *(ledger_api.router(backend, currency), rules_api.router(backend, publisher)),
-                *(login.router(shell), overview.router(shell, panels)),
+                *(cards_api.router(shell, desk), login.router(shell)),
+                overview.router(shell, panels),
                 *(fleet_pages.router(shell, fleet_keys), members_pages.router(shell)),
                 *(ledger_pages.router(shell, currency), rules_pages.router(shell, publisher)),
             ),

@@ -1,7 +1,7 @@
 """The link that our tags write into: how its NDEF file is laid out, and how a link is read.
 
 ``https://HOST/PATH?s=SITE&p=PICCENCDATA&e=ENCFILEDATA&m=MAC``. The MAC covers all from the site to
-``&m=``. What it proves is protocol.sun's business.
+``&m=``. Its keys come from the site's. What it proves is protocol.sun's business.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from protocol.card_keys import SiteKey, card_input
 from protocol.errors import SunRefused
 from protocol.sun import (
     AES_PICC_BYTES,
@@ -21,6 +22,9 @@ from protocol.sun import (
     verify,
 )
 
+# Stands for the NDEF application in the input of AN10922, and the slots of a message's two keys.
+APPLICATION = b"NDE"
+FILE_SLOT, META_SLOT = 2, 3
 LABEL_BYTES = 16  # what is enciphered: whose card it is, padded with spaces
 FILE_BYTES = 256  # of the NDEF file of an NTAG 424 DNA
 
@@ -33,6 +37,16 @@ _LINK = re.compile(
 _RECORD, _TYPE, _HTTPS = 0xD1, b"U", b"\x04"
 _SCHEME = "https://"
 _LENGTH_BYTES = 2  # NLEN of a Type 4 tag's file
+
+
+def file_key(site: SiteKey, uid: bytes) -> bytes:
+    """SDMFileReadKey: under it the tag proves its message."""
+    return site.read_key(card_input(uid, APPLICATION, FILE_SLOT)).secret
+
+
+def meta_key(site: SiteKey) -> bytes:
+    """SDMMetaReadKey: the same on all tags of a site, since it must open which tag speaks."""
+    return site.read_key(card_input(b"", APPLICATION, META_SLOT)).secret
 
 
 @dataclass(frozen=True, slots=True)

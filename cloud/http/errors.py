@@ -147,6 +147,7 @@ STATUS: Mapping[str, HTTPStatus] = {
     "member_exists": HTTPStatus.CONFLICT,
     "card_exists": HTTPStatus.CONFLICT,
     "card_cancelled": HTTPStatus.CONFLICT,
+    "tag_copied": HTTPStatus.CONFLICT,
     "bundle_exists": HTTPStatus.CONFLICT,
     "not_kept_apart": HTTPStatus.CONFLICT,
     "not_acceptable": HTTPStatus.CONFLICT,

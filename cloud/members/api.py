@@ -144,6 +144,19 @@ def _joining(api: APIRouter, backend: Backend) -> None:
         return once.write(backend, act, HTTPStatus.CREATED, backend.line.members_changed)
 
 
+def _issued(body: NewCard, now_ms: int) -> MemberCard:
+    return MemberCard(
+        body.reference,
+        body.member,
+        body.family,
+        body.card_type,
+        CardState.ACTIVE,
+        created_ms=now_ms,
+        changed_ms=now_ms,
+        number=body.number,
+    )
+
+
 def _cards(api: APIRouter, backend: Backend) -> None:
     @api.post(
         "/cards",
@@ -155,16 +168,7 @@ def _cards(api: APIRouter, backend: Backend) -> None:
     )
     def issue(body: NewCard, once: Once) -> Response:
         def act(connection: Connection) -> CardDocument:
-            now_ms = backend.clock_ms()
-            card = MemberCard(
-                body.reference,
-                body.member,
-                body.family,
-                body.card_type,
-                CardState.ACTIVE,
-                created_ms=now_ms,
-                changed_ms=now_ms,
-            )
+            card = _issued(body, backend.clock_ms())
             store.add_card(connection, card)
             return card_document(card)
 

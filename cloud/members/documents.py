@@ -28,6 +28,18 @@ Reference = Annotated[
     ),
 ]
 
+_NUMBER_HEX = Annotated[str, Field(pattern="^([0-9a-fA-F]{2}){4,16}$")]
+CardNumber = Annotated[
+    bytes,
+    BeforeValidator(from_hex, json_schema_input_type=_NUMBER_HEX),
+    Field(
+        min_length=4,
+        max_length=16,
+        description="UID or number of the card, hex.",
+        examples=["04a23b1c5d6e80"],
+    ),
+]
+
 
 class NewMember(Body):
     """A member; without ``member`` the cloud draws an id."""
@@ -45,6 +57,9 @@ class NewCard(Body):
     member: Annotated[str, Field(max_length=40, description="Its id.", examples=["m-000001"])]
     family: Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,40}$", examples=["cpu"])]
     card_type: Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,40}$", examples=["member"])] = "member"
+    number: Annotated[
+        CardNumber | None, Field(description="For families whose proofs the cloud checks.")
+    ] = None
 
 
 class CardStep(Body):
@@ -133,11 +148,13 @@ class Statement(Document):
 def card_document(card: MemberCard) -> CardDocument:
     """Return what the API shows of ``card``."""
     return CardDocument(
-        **{
-            **card._asdict(),
-            "reference": card.reference.hex(),
-            "state": card.state.name.lower(),
-        }
+        reference=card.reference.hex(),
+        member=card.member,
+        family=card.family,
+        card_type=card.card_type,
+        state=card.state.name.lower(),
+        created_ms=card.created_ms,
+        changed_ms=card.changed_ms,
     )
 
 

@@ -28,6 +28,7 @@ class MemberCard(NamedTuple):
     state: CardState
     created_ms: int
     changed_ms: int
+    number: bytes | None = None  # its UID, where the cloud checks what it proves
 
 
 class Changes(NamedTuple):

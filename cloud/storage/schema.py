@@ -157,6 +157,17 @@ cards = _table(
     _int("state"),  # protocol.member_list.CardState
     _int("created_ms"),
     _int("changed_ms"),
+    # UID or number, from which the card's keys come; none where nothing of it is checked here.
+    Column("number", LargeBinary, index=True),
+)
+
+# How often each tag says that it was read: a message with a counter that is not above it is a copy.
+tag_counters = _table(
+    "tag_counters",
+    _bytes("uid", primary_key=True),
+    _int("counter"),
+    _int("read_ms"),  # when it last rose
+    rowid=False,
 )
 
 # Checkpoint of each member: the fold of all posted records (protocol.membership.state.State).

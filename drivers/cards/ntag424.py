@@ -23,14 +23,25 @@ from protocol.credential import card_reference
 from protocol.errors import SunRefused
 from protocol.record import CardClass
 from protocol.sun import UID_BYTES, SunMode
-from protocol.sun_link import FILE_BYTES, LABEL_BYTES, SunTemplate, link_in, parse
+from protocol.sun_link import (
+    APPLICATION,
+    FILE_BYTES,
+    FILE_SLOT,
+    LABEL_BYTES,
+    META_SLOT,
+    SunTemplate,
+    file_key,
+    link_in,
+    meta_key,
+    parse,
+)
 
 FAMILY = "ntag424"
 DF_NAME = bytes.fromhex("D2760000850101")  # of the NDEF application (NFC Forum Type 4 Tag)
-APPLICATION = b"NDE"  # stands for it in the input of AN10922, which takes three bytes
 NDEF_FILE, NDEF_FILE_ID = 2, b"\xe1\x04"
 # Key slots. All but the first come from the site's key, so a stolen terminal costs one site.
-CHANGE_SLOT, READ_SLOT, SUN_FILE_SLOT, SUN_META_SLOT, SPARE_SLOT = range(5)
+# Slots 2 and 3 are those of its message (protocol.sun_link).
+CHANGE_SLOT, READ_SLOT, SPARE_SLOT = 0, 1, 4
 KEY_VERSION = 1
 FACTORY_KEY = bytes(16)
 
@@ -71,16 +82,6 @@ class TagKeys:
 def read_key(site: SiteKey, uid: bytes) -> bytes:
     """The key with which a site's terminals authenticate."""
     return site.read_key(card_input(uid, APPLICATION, READ_SLOT)).secret
-
-
-def file_key(site: SiteKey, uid: bytes) -> bytes:
-    """SDMFileReadKey: under it the tag proves its SUN message."""
-    return site.read_key(card_input(uid, APPLICATION, SUN_FILE_SLOT)).secret
-
-
-def meta_key(site: SiteKey) -> bytes:
-    """SDMMetaReadKey: the same on all tags of a site, since it must open which tag speaks."""
-    return site.read_key(card_input(b"", APPLICATION, SUN_META_SLOT)).secret
 
 
 def identify(trust: CardTrust, presented: Presented, nonce: bytes) -> Dialogue:
@@ -221,6 +222,12 @@ def _protected(
 Steps = Generator[CommandApdu, ResponseApdu, None]
 
 
+def find_uid() -> Generator[CommandApdu, ResponseApdu, bytes]:
+    """Return the UID of a tag whose keys are not known yet: SELECT and GetVersion."""
+    yield from _select()
+    return (yield from read_uid())
+
+
 def personalise(
     keys: TagKeys, template: SunTemplate, nonce: Callable[[], bytes], *, lrp: bool = False
 ) -> Generator[CommandApdu, ResponseApdu, bytes]:
@@ -311,7 +318,7 @@ def file_settings(template: SunTemplate) -> bytes:
         template.mac_at,
     )
     rights = bytes((CHANGE_SLOT << 4 | CHANGE_SLOT, 0xE0 | CHANGE_SLOT))
-    sdm_rights = bytes((0xF0 | READ_SLOT, SUN_META_SLOT << 4 | SUN_FILE_SLOT))
+    sdm_rights = bytes((0xF0 | READ_SLOT, META_SLOT << 4 | FILE_SLOT))
     places = b"".join(offset.to_bytes(3, "little") for offset in offsets)
     return b"\x40" + rights + b"\xd1" + sdm_rights + places
 

@@ -23,6 +23,7 @@ from cloud.keys import Keys
 from cloud.storage.engine import Database, open_database
 from cloud.storage.migration import migrate
 from cloud.storage.schema import metadata
+from tests.cloud.cards.tags import ESTATE
 from tests.cloud.town import CURRENCY, LEDGER_KEY, MORNING_MS, RULES_KEY, TENANT
 from tests.services.server import Server
 
@@ -77,7 +78,7 @@ class Front:
         self.app = wiring.application(
             TENANT,
             CURRENCY,
-            Keys(LEDGER_KEY, RULES_KEY),
+            Keys(LEDGER_KEY, RULES_KEY, ESTATE),
             self.backend,
             self.registry,
             lambda: self.ready,

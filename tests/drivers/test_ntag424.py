@@ -12,10 +12,8 @@ from drivers.cards import ntag424
 from drivers.cards.ntag424 import (
     FAMILY,
     TagKeys,
-    file_key,
     identify,
     identify_by_sun,
-    meta_key,
     personalise,
     read_link,
 )
@@ -40,7 +38,7 @@ from protocol.credential import card_reference
 from protocol.errors import SunRefused
 from protocol.record import CardClass
 from protocol.sun import SunMode
-from protocol.sun_link import parse, template
+from protocol.sun_link import file_key, meta_key, parse, template
 from tests.drivers.frame_world import (
     ESTATE,
     OTHER_SITE,
