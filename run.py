@@ -59,6 +59,10 @@ SYSTEM_PACKAGES = {
         "swig": "/usr/bin/swig",
     },
     "libnfc": {"libnfc-bin": "/usr/bin/nfc-list"},
+    "vicc": {
+        "vsmartcard-vpicc": "/usr/bin/vicc",
+        "python3-pycryptodome": "/usr/lib/python3/dist-packages/Cryptodome/__init__.py",
+    },
     "browser": {
         "chromium": "/usr/bin/chromium",
         "fonts-wqy-microhei": "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",
