@@ -17,17 +17,18 @@ from msgspec import structs
 from cloud.ledger import posting
 from drivers.purse import Debited, Fate, Settled
 from edge import books as books_module
+from edge.agent import Agent
 from edge.books import Books
 from edge.draft import Draft
 from edge.errors import EdgeError
 from edge.journal import Journal
 from edge.order import AnswerState, Order, top_up, void
 from edge.purse import NOT_MOVED, TORN, UNKNOWN, settlement
-from edge.tap_flow import Book
+from edge.tap_flow import Book, Phase
 from protocol.membership.event import CARD_PURSE
 from protocol.moment import Moment
 from protocol.record import Card, CardClass, Kind, Record, Sealed
-from tests.edge.world import COFFEE, OFFLINE, ONLINE, coffee
+from tests.edge.world import COFFEE, OFFLINE, ONLINE, SOON_S, assemble, coffee, running, wait_until
 from tests.system.till import BALANCE, FAMILIES, PRINCIPAL, FailingPurse, Till
 
 # Commands of a tap: identification and debit.
@@ -169,6 +170,44 @@ def test_the_power_fails_beside_the_debit(
     till: Till, when: str, then: Callable[[Till, Order], None]
 ) -> None:
     lose_power(till, when, then)
+
+
+def present(till: Till, agent: Agent) -> None:
+    """The reader's thread tells of the card, and gets it back."""
+    identity, purse = till.hold()
+    agent.on_card(identity, till.time.clock.mono_s(), purse)
+    till.loan.end(lambda: False)
+
+
+def test_an_order_waits_on_for_a_card_that_left(till: Till) -> None:
+    agent = assemble(till.books, till.time.clock).agent
+    counter, order = agent.counter, coffee("o-1")
+    with running(agent):
+        counter.place(order)
+        till.reader.faults.cut_after(sum(APDUS[till.identify().family]), answer_lost=True)
+        present(till, agent)
+        wait_until(lambda: counter.screen().problem == "card_torn", "the advice")
+        assert (counter.screen().phase, counter.screen().order) == (Phase.WAITING_CARD, order)
+        assert counter.answer(order.id, 0).state is AnswerState.WAITING
+        present(till, agent)
+        answer = counter.answer(order.id, SOON_S)
+    assert (answer.state, answer.card_balance) == (AnswerState.APPROVED, BALANCE - COFFEE)
+    assert answer.stages_ms.keys() == {"identify", "decide", "card", "record", "show", "tap"}
+    agrees(till)
+
+
+def test_a_card_that_leaves_before_it_tells_is_asked_again(till: Till) -> None:
+    identified, debited = APDUS[till.identify().family]
+    till.reader.faults.cut_after(identified + debited, answer_lost=True)
+    assert till.tap(coffee("o-1")) is None
+    agent = assemble(till.books, till.time.clock).agent
+    with running(agent):
+        till.reader.faults.cut_after(identified + 1)
+        present(till, agent)
+        wait_until(lambda: agent.counter.screen().problem == "card_gone", "the advice")
+        present(till, agent)
+        wait_until(lambda: agent.counter.screen().phase is Phase.RESULT, "the answer")
+    agrees(till)
 
 
 def constant(value: object) -> Callable[..., object]:

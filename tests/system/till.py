@@ -93,17 +93,21 @@ class Till:
         self.reader.card.reset()
         return self._examiner.identify(self.reader, self.reader.presented)
 
+    def hold(self) -> tuple[CardIdentity, FailingPurse]:
+        """The card is put down and lent; DriverError when it left at once."""
+        identity = self.identify()
+        assert identity.purse is not None
+        self.loan = Loan(self.reader, self.reader.presented, Deadlines(), time.monotonic)
+        return identity, FailingPurse(identity.purse, self.loan, time.monotonic)
+
     def tap(
         self, order: Order | None, power_fails: str = "", situation: Situation = ONLINE
     ) -> Answer | None:
         """Hold the card to the reader; None when the tap gave no answer."""
         try:
-            identity = self.identify()
+            identity, purse = self.hold()
         except CardGone:
             return None
-        assert identity.purse is not None
-        loan = Loan(self.reader, self.reader.presented, Deadlines(), time.monotonic)
-        purse = FailingPurse(identity.purse, loan, time.monotonic)
         purse.power_fails = power_fails
         card = Card(
             identity.reference,
