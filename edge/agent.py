@@ -23,11 +23,20 @@ from edge.books import Books, Situation
 from edge.clock import Clock
 from edge.commands import Commands
 from edge.counter import CounterWindow
-from edge.errors import CacheRefused, CannotAccept, CardTorn, JournalBroken, JournalRefused
+from edge.errors import (
+    CacheRefused,
+    CannotAccept,
+    CardTorn,
+    JournalBroken,
+    JournalRefused,
+    NoPrinter,
+)
 from edge.health import Notifier
 from edge.inbox import Inbox
 from edge.order import Answer, AnswerState, Order, OrderKind
+from edge.ports import Print
 from edge.purse import HeldPurse
+from edge.receipts import Receipts
 from edge.relay import Relay
 from edge.tap_flow import Book, CardSeen, Reopen, Settle
 from protocol.record import Card
@@ -57,6 +66,7 @@ class Parts:
     inbox: Inbox
     board: Board
     notifier: Notifier
+    receipts: Receipts | None = None  # none without a printer
 
 
 class Agent:
@@ -65,7 +75,7 @@ class Agent:
     def __init__(self, parts: Parts) -> None:
         self._clock, self._books, self._relay = parts.clock, parts.books, parts.relay
         self._commands, self._inbox, self._board = parts.commands, parts.inbox, parts.board
-        self._notifier = parts.notifier
+        self._notifier, self._receipts = parts.notifier, parts.receipts
         self._queue: queue.Queue[Callable[[], None]] = queue.Queue()
         self._room = threading.BoundedSemaphore(MESSAGES_MAX)
         self._tap = tap_flow.State()
@@ -164,12 +174,27 @@ class Agent:
         with self._refusing():
             return self.counter.known(order_id) or self._books.recorded(order_id)
 
+    def ask_receipt(self, order_id: str) -> Print:
+        """See edge.counter.Desk."""
+        with self._refusing():
+            return self._printed().ask(order_id)
+
+    def receipt(self, order_id: str) -> Print:
+        """See edge.counter.Desk."""
+        with self._refusing():
+            return self._printed().known(order_id)
+
     def recorded(self, order_id: str) -> Answer | None:
         """See edge.counter.Desk."""
         with self._refusing():
             return self._books.recorded(order_id)
 
     # The rest is on the agent's thread.
+
+    def _printed(self) -> Receipts:
+        if self._receipts is None:
+            raise NoPrinter
+        return self._receipts
 
     def _receive(self, leaf: Down, payload: bytes) -> None:
         self._room.release()
@@ -269,6 +294,8 @@ class Agent:
         if answer.order:
             stages = {**answer.stages_ms, **shown}
             self.counter.settle(structs.replace(answer, stages_ms=stages))
+            if self._receipts is not None:
+                self._receipts.settled(answer)
 
     def _present(
         self,

@@ -40,13 +40,21 @@ class Identity(NamedTuple):
     version: str
 
 
+class Devices(NamedTuple):
+    """How each is; empty for a scanner or printer that the terminal does not have."""
+
+    reader: str
+    scanner: str = ""
+    printer: str = ""
+
+
 class _Key(NamedTuple):
     """A screen is made anew when one of these changes."""
 
     tap: State
     online: bool
     closed: str
-    reader: str
+    devices: Devices
     bundle: int
 
 
@@ -60,7 +68,7 @@ class Sources:
     inbox: Inbox
     link: Link
     clock: Clock
-    reader: Callable[[], str]  # health of the card reader
+    devices: Callable[[], Devices]
     certificate_ends_ms: Callable[[], int]  # of the file that the next line takes; 0 when unknown
 
 
@@ -126,8 +134,14 @@ class Board:
         alarm = relay.state.alarm or relay.left_alarm
         note = alarm or self._sources.inbox.last_refused or key.closed or self._certificate_note()
         told = self._told
-        known = told and (told.reader, told.bundle_version, told.locked, told.note)
-        is_news = known != (_lasting(key.reader), key.bundle, self._sources.commands.locked, note)
+        known = told and (
+            Devices(told.reader, told.scanner, told.printer),
+            told.bundle_version,
+            told.locked,
+            told.note,
+        )
+        locked = self._sources.commands.locked
+        is_news = known != (_lasting(key.devices), key.bundle, locked, note)
         if not is_news and now_ms < self._status_ms:
             return
         status = self._status(key, note)
@@ -146,7 +160,7 @@ class Board:
         in_force = self._sources.books.in_force()
         bundle = in_force.ref.version if in_force else 0
         closed = self._closed(tap, bundle)
-        return _Key(tap, bool(self._session), closed, self._sources.reader(), bundle)
+        return _Key(tap, bool(self._session), closed, self._sources.devices(), bundle)
 
     def _closed(self, tap: State, bundle: int) -> str:
         if tap.phase is Phase.CANNOT_ACCEPT:
@@ -173,7 +187,9 @@ class Board:
             lasts_s=max(0, tap.ends_ms - now_ms) / 1000 if tap.ends_ms is not None else 0.0,
             online=key.online,
             queue=queue,
-            reader=key.reader,
+            reader=key.devices.reader,
+            scanner=key.devices.scanner,
+            printer=key.devices.printer,
             terminal=self._me.terminal,
             bundle=key.bundle,
             currency=bundle.currency if bundle else "",
@@ -195,6 +211,7 @@ class Board:
         sources = self._sources
         journal, flow = sources.books.journal, sources.relay.state
         readable = key.tap.phase is not Phase.CANNOT_ACCEPT
+        devices = _lasting(key.devices)
         return Status(
             online=True,
             session=self._session,
@@ -205,13 +222,15 @@ class Board:
             oldest_ms=journal.oldest_waiting_ms() if readable else 0,
             bundle_version=key.bundle,
             list_version=sources.books.cache.state.version,
-            reader=_lasting(key.reader),
+            reader=devices.reader,
+            scanner=devices.scanner,
+            printer=devices.printer,
             locked=sources.commands.locked,
             note=note,
             certificate_ends_ms=self._certificate_ends_ms,
         )
 
 
-def _lasting(reader: str) -> str:
-    """A card on the reader is gone before an operator reads of it."""
-    return Health.READY if reader == Health.CARD else reader
+def _lasting(devices: Devices) -> Devices:
+    """A card on a reader is gone before an operator reads of it."""
+    return Devices(*(Health.READY if each == Health.CARD else each for each in devices))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from edge.database import open_database
+from edge.database import open_replaceable
 from edge.errors import CacheRefused
 from edge.pending import START, Place
 from protocol.member_list import MemberList, Snapshot
@@ -64,7 +64,7 @@ class Cache:
         """Read everything again from the disk; an empty list means that the file was broken."""
         self.close()
         try:
-            self._connection = _open(self._path)
+            self._connection = open_replaceable(self._path, "cache")
         except (sqlite3.Error, OSError) as error:
             raise CacheRefused(f"{self._path}: {error}") from error
         version, epoch, seq, *staged = self._run("SELECT * FROM list")[0]
@@ -172,15 +172,3 @@ class Cache:
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise CacheRefused(str(error)) from error
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Open the file; one that is broken is replaced by an empty one."""
-    try:
-        return open_database(path, "cache")
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        for part in ("", "-wal", "-shm"):
-            Path(f"{path}{part}").unlink(missing_ok=True)
-        return open_database(path, "cache")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -12,6 +12,9 @@ from protocol.configuration import parse
 from protocol.errors import Malformed, ProtocolError
 from protocol.signing import VerifyingKey, verifier
 from protocol.topics import Address, address
+
+# A name and an amount need this much; no receipt printer is wider.
+PAPER_COLUMNS_MIN, PAPER_COLUMNS_MAX = 24, 64
 
 _Port = Annotated[int, Meta(ge=1, le=65535)]
 # A COSE algorithm number, then the public key in hex.
@@ -56,6 +59,21 @@ class ReaderConfig(_Strict, frozen=True, kw_only=True):
     allow_virtual: bool = False
 
 
+class PrinterConfig(_Strict, frozen=True, kw_only=True):
+    """``path`` is a device, an address (``:PORT`` may follow) or a file, as ``kind`` says.
+
+    ``width`` in columns: 32 on paper of 58 mm, 48 on 80 mm. ``title`` heads each receipt, else the
+    site does. ``always``: an approved order's is printed without being asked for.
+    """
+
+    kind: Literal["serial", "usb", "network", "file"]
+    path: Annotated[str, Meta(min_length=1)]
+    width: Annotated[int, Meta(ge=PAPER_COLUMNS_MIN, le=PAPER_COLUMNS_MAX)] = 32
+    language: Literal["zh_CN", "en"] = "zh_CN"
+    title: str = ""
+    always: bool = False
+
+
 class HttpConfig(_Strict, frozen=True, kw_only=True):
     """Kiosk page and till API, on 127.0.0.1. Without a token no till is served."""
 
@@ -75,6 +93,8 @@ class EdgeConfig(_Strict, frozen=True, kw_only=True):
     keys: KeysConfig
     mqtt: MqttConfig
     reader: ReaderConfig
+    scanner: ReaderConfig | None = None
+    printer: PrinterConfig | None = None
     http: HttpConfig = HttpConfig()
 
 

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from edge.errors import CannotAccept, OrderUnknown
 from edge.order import Answer, AnswerState, Order
-from edge.ports import Screen
+from edge.ports import Print, Screen
 
 # Answers that are kept at hand; older ones are read from the journal.
 ANSWERS_KEPT = 256
@@ -35,6 +35,12 @@ class Desk(Protocol):
 
     def recorded(self, order_id: str) -> Answer | None:
         """The answer of a booked order."""
+
+    def ask_receipt(self, order_id: str) -> Print:
+        """See edge.ports.Counter."""
+
+    def receipt(self, order_id: str) -> Print:
+        """See edge.ports.Counter."""
 
 
 class CounterWindow:
@@ -88,6 +94,14 @@ class CounterWindow:
         if answer is None:
             raise OrderUnknown(order_id[:64])
         return answer
+
+    def ask_receipt(self, order_id: str) -> Print:
+        """See edge.ports.Counter."""
+        return self._ask(lambda: self._desk().ask_receipt(order_id))
+
+    def receipt(self, order_id: str) -> Print:
+        """See edge.ports.Counter."""
+        return self._ask(lambda: self._desk().receipt(order_id))
 
     def screen(self) -> Screen:
         """See edge.ports.Counter."""

@@ -36,6 +36,18 @@ def open_database(path: Path, kind: str) -> sqlite3.Connection:
     return connection
 
 
+def open_replaceable(path: Path, kind: str) -> sqlite3.Connection:
+    """As ``open_database``, but a file that is broken is replaced by an empty one."""
+    try:
+        return open_database(path, kind)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        for part in ("", "-wal", "-shm"):
+            Path(f"{path}{part}").unlink(missing_ok=True)
+        return open_database(path, kind)
+
+
 def _migrate(connection: sqlite3.Connection, kind: str) -> None:
     """Run the migrations behind user_version, each in a transaction of its own."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()

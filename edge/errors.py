@@ -182,3 +182,39 @@ class TooManyPages(EdgeError):
     what = "Too many pages of this terminal are open"
     kept = "The pages that are open go on."
     todo = "Close one and reload."
+
+
+class NoPrinter(EdgeError):
+    """A receipt is wanted of a terminal without a printer."""
+
+    code = "no_printer"
+    what = "This terminal has no receipt printer"
+    kept = "The sale stands."
+    todo = "Name a printer in the terminal's configuration, or show the receipt's number."
+
+
+class NoReceipt(EdgeError):
+    """A receipt is wanted of an order that has none."""
+
+    code = "no_receipt"
+    what = "This order has no receipt"
+    kept = "Nothing was printed."
+    todo = "Ask for the receipt of an order that was approved."
+
+
+class ReceiptUnasked(EdgeError):
+    """A receipt that nobody asked for, or that waited in vain for a printer."""
+
+    code = "receipt_unasked"
+    what = "This receipt does not wait for the printer and was not printed"
+    kept = "The sale stands."
+    todo = "Ask for it with POST."
+
+
+class ReceiptsRefused(EdgeError):
+    """The disk did not take what is to be printed."""
+
+    code = "receipts_refused"
+    what = "The receipt could not be queued"
+    kept = "The sale stands; nothing was printed now."
+    todo = "Free space on the terminal's disk, then ask for the receipt again."

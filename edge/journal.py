@@ -56,6 +56,7 @@ class Booked(NamedTuple):
     record: Record
     answer: bytes | None
     asked: bytes | None
+    hash: bytes
 
 
 class Intent(NamedTuple):
@@ -227,6 +228,11 @@ class Journal:
         """Return the newest record of this epoch."""
         return self._booked("id = ?", self._id(self.head.seq))
 
+    def oldest(self) -> tuple[int, int]:
+        """Return epoch and seq of the oldest record that is kept."""
+        rows = self._run("SELECT epoch, seq FROM records ORDER BY id LIMIT 1", ())
+        return rows[0] if rows else (self.head.epoch, self.head.seq)
+
     def find(self, tid: bytes) -> Record | None:
         """Return the record with this number."""
         rows = self._run("SELECT data FROM records WHERE tid = ?", (tid,))
@@ -293,7 +299,11 @@ class Journal:
 
     def _booked(self, condition: str, value: object) -> Booked | None:
         rows = self._run(f"SELECT data, answer, asked FROM records WHERE {condition}", (value,))  # noqa: S608 - our own words
-        return Booked(read(rows[0][0])[0].record, *rows[0][1:]) if rows else None
+        if not rows:
+            return None
+        data, answer, asked = rows[0]
+        sealed = read(data)[0]
+        return Booked(sealed.record, answer, asked, sealed.hash)
 
     def _kept(self, statement: str) -> Iterator[Record]:
         return (read(data)[0].record for (data,) in self._run(statement, ()))

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from drivers.printers.job import JobState
 from edge.order import Answer, Order
 from edge.tap_flow import Phase
 from protocol.record import Line
@@ -37,10 +38,24 @@ class Screen(Struct, frozen=True, kw_only=True):
     online: bool = False
     queue: int = 0
     reader: str = ""  # opening, ready, card, lost
+    scanner: str = ""  # the same of the second reader, empty where there is none
+    printer: str = ""  # opening, ready, paper, lost; empty where there is none
     terminal: str = ""
     bundle: int = 0
     currency: str = ""
     products: tuple[Product, ...] = ()
+
+
+class Print(Struct, frozen=True):
+    """The print of an order's receipt: its number, where it is, and which copy (0: original).
+
+    ``unknown``: it may be on paper, or half of it; only who asks again gets it, as a copy.
+    """
+
+    order: str
+    receipt: str
+    state: JobState
+    copy: int
 
 
 class Counter(Protocol):
@@ -60,6 +75,16 @@ class Counter(Protocol):
 
     def cancel(self, order_id: str) -> Answer:
         """Cancel the order if it still waits, and return its answer. Raises OrderUnknown."""
+
+    def ask_receipt(self, order_id: str) -> Print:
+        """Have the order's receipt printed, as a copy when it may be on paper already.
+
+        One that waits is not asked twice. Raises OrderUnknown, NoReceipt, NoPrinter,
+        ReceiptsRefused.
+        """
+
+    def receipt(self, order_id: str) -> Print:
+        """Return what became of the order's receipt; ReceiptUnasked, and as ``ask_receipt``."""
 
     def screen(self) -> Screen:
         """Return what a page may show now."""

@@ -1,7 +1,8 @@
 """The till's API: a till asks for a sale, a top-up or a void, and fetches the answer.
 
 An order id names one order for ever: putting it again returns what was booked, and putting
-another order under it is refused. Deciding and recording are left to the counter.
+another order under it is refused. A receipt is printed when the till
+asks for it. Deciding, recording and printing are left to the counter.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge import order as orders
 from edge.errors import BadOrder, TokenWrong
 from edge.order import Answer, AnswerState, Item, Order
-from edge.ports import Counter
+from edge.ports import Counter, Print
 
 # Below the 30 s after which clients and proxies give up on a silent answer.
 WAIT_S_MAX = 25.0
@@ -87,6 +88,16 @@ def create_router(counter: Counter, token: str) -> APIRouter:
         """Cancel the order if it still waits; the answer says whether that came in time."""
         return _document(counter.cancel(order))
 
+    @router.post("/{order}/receipt", response_class=Response, status_code=202)
+    def ask_receipt(order: _OrderId) -> Response:
+        """Have the receipt printed; again and as a COPY when it may be on paper already."""
+        return _json(counter.ask_receipt(order), 202)
+
+    @router.get("/{order}/receipt", response_class=Response)
+    def receipt(order: _OrderId) -> Response:
+        """Return whether the receipt is queued, printing, printed or unknown."""
+        return _json(counter.receipt(order))
+
     return router
 
 
@@ -110,4 +121,8 @@ def _tid(text: str) -> bytes:
 
 def _document(answer: Answer, waiting: int = 200) -> Response:
     status = waiting if answer.state is AnswerState.WAITING else 200
-    return Response(msgspec.json.encode(answer), status, media_type="application/json")
+    return _json(answer, status)
+
+
+def _json(document: Answer | Print, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(document), status, media_type="application/json")

@@ -20,26 +20,32 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 import drivers.readers
-from drivers.card import NONCE_BYTES, CardIdentity, CardTrust, CodeTrust
-from drivers.errors import DriverError
+from drivers.card import NONCE_BYTES, CardTrust, CodeTrust
+from drivers.errors import PrinterRefused
 from drivers.identify import Examiner, card_kinds
-from drivers.loan import Loan
+from drivers.print_supervisor import PrintSupervisor
+from drivers.printers.carrier import check_path
 from drivers.reader import ReaderKind, ReaderSettings
-from drivers.supervise import Health, Supervisor
+from drivers.supervise import Supervisor
 from edge.agent import Agent, Parts
-from edge.board import Board, Identity, Sources, last_words
+from edge.board import Board, Devices, Identity, Sources, last_words
 from edge.books import Books
 from edge.cache import Cache
 from edge.clock import Clock
 from edge.commands import Commands
-from edge.config import Settings
+from edge.config import PrinterConfig, ReaderConfig, Settings
 from edge.errors import BadConfig, InUse
 from edge.health import Notifier
 from edge.inbox import Inbox, Trust
 from edge.journal import Journal
 from edge.keys import Keys, load_keys
+from edge.kiosk import texts
 from edge.link import LinkSettings, MqttLink, World
-from edge.purse import HeldPurse
+from edge.pending import Place
+from edge.print_queue import PrintQueue
+from edge.reader_events import ReaderEvents
+from edge.receipt import Wording
+from edge.receipts import Habits, Receipts
 from edge.relay import Relay
 from protocol import watermark
 from protocol.errors import ProtocolError
@@ -52,6 +58,7 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.db"
 CACHE = "cache.db"
+RECEIPTS = "receipts.db"
 _LOCK = "lock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # systemd-timesyncd makes it once it has set the clock.
@@ -71,12 +78,60 @@ def system_clock() -> Clock:
     return Clock(time.time, time.monotonic, _SYNCHRONISED.exists, boot)
 
 
-def _reader_kind(settings: Settings) -> ReaderKind:
+def _readers(settings: Settings) -> dict[str, ReaderConfig]:
+    """The readers by their table in the configuration."""
+    second = settings.config.scanner
+    return {"reader": settings.config.reader, **({"scanner": second} if second else {})}
+
+
+def _reader_kind(settings: Settings, table: str, reader: ReaderConfig) -> ReaderKind:
     kinds = discover(drivers.readers, "READER", ReaderKind)
-    kind = kinds.get(settings.config.reader.kind)
+    kind = kinds.get(reader.kind)
     if kind is None:
-        raise BadConfig(f"{settings.file}: reader.kind: one of {', '.join(kinds)}")
+        raise BadConfig(f"{settings.file}: {table}.kind: one of {', '.join(kinds)}")
     return kind
+
+
+def _printer_path(settings: Settings, printer: PrinterConfig) -> str:
+    """Where the printer is, in the words of drivers.printers.carrier."""
+    file = settings.folder / printer.path
+    if printer.kind == "file" and not file.parent.is_dir():
+        raise BadConfig(f"{settings.file}: printer.path: there is no folder {file.parent}")
+    path = f"{printer.kind}:{file if printer.kind == 'file' else printer.path}"
+    try:
+        check_path(path)
+    except PrinterRefused as error:
+        raise BadConfig(f"{settings.file}: printer.path: {error.detail}") from error
+    return path
+
+
+def _local_time(wall_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(wall_ms / 1000))
+
+
+class Printing:
+    """The printer of a terminal that has one, and the queue in front of it."""
+
+    def __init__(self, settings: Settings, printer: PrinterConfig, books: Books) -> None:
+        head = Place(books.journal.head.epoch, books.journal.head.seq)
+        self.queue = PrintQueue(settings.data(RECEIPTS), head, books.clock.wall_ms)
+        path = _printer_path(settings, printer)
+        self.supervisor = PrintSupervisor(path, printer.width, self.queue)
+        chinese = printer.language == "zh_CN"
+        said = {key: text.zh if chinese else text.en for key, text in texts.load().items()}
+        habits = Habits(
+            head=printer.title or settings.at.site,
+            wording=Wording(said, chinese),
+            local=_local_time,
+            wake=self.supervisor.wake,
+            always=printer.always,
+        )
+        self.receipts = Receipts(books, self.queue, habits)
+
+    def stop(self) -> None:
+        """End, and let go of printer and queue."""
+        self.supervisor.stop()
+        self.queue.close()
 
 
 def _link_settings(settings: Settings) -> LinkSettings:
@@ -110,44 +165,6 @@ def _link(settings: Settings) -> MqttLink:
     return MqttLink(_link_settings(settings), world)
 
 
-class ReaderEvents:
-    """Tells the agent of cards, with the moment at which the reader sensed them."""
-
-    def __init__(self) -> None:
-        self._agent: Agent | None = None
-        self._supervisor: Supervisor | None = None
-
-    def attach(self, agent: Agent, supervisor: Supervisor) -> None:
-        """Pass on to ``agent`` what ``supervisor`` tells from now on."""
-        self._agent, self._supervisor = agent, supervisor
-
-    def health(self) -> str:
-        """How the reader is."""
-        return self._supervisor.health if self._supervisor else Health.OPENING
-
-    def on_card(self, identity: CardIdentity, loan: Loan) -> None:
-        """See drivers.supervise.Listener."""
-        purse = None
-        if identity.purse is None or self._agent is None:
-            loan.release()
-        else:
-            purse = HeldPurse(identity.purse, loan, time.monotonic)
-        if self._agent:
-            self._agent.on_card(identity, self._sensed_s(), purse)
-
-    def on_problem(self, problem: DriverError) -> None:
-        """See drivers.supervise.Listener."""
-        if self._agent:
-            self._agent.on_problem(problem, self._sensed_s())
-
-    def on_removed(self) -> None:
-        """See drivers.supervise.Listener: the answer stays on the screen."""
-
-    def _sensed_s(self) -> float:
-        """When the supervisor's loop last turned: it does as soon as it senses a card."""
-        return self._supervisor.turned_at if self._supervisor else time.monotonic()
-
-
 class Terminal:
     """The parts, put together; ``run`` starts them, and ends when the agent does."""
 
@@ -165,7 +182,9 @@ class Terminal:
         commands = Commands(at.terminal, keys.trust.cloud, books, relay, clock)
         inbox = Inbox(at, keys.trust, books, relay, self._link, commands)
         inbox.load()
-        events = ReaderEvents()
+        readers = {table: ReaderEvents() for table in _readers(settings)}
+        printer = settings.config.printer
+        self._printing = Printing(settings, printer, books) if printer else None
         sources = Sources(
             books=books,
             relay=relay,
@@ -173,7 +192,7 @@ class Terminal:
             inbox=inbox,
             link=self._link,
             clock=clock,
-            reader=events.health,
+            devices=partial(_devices, readers, self._printing),
             certificate_ends_ms=partial(_certificate_ends_ms, _link_settings(settings).certificate),
         )
         self._notifier = Notifier(environment)
@@ -186,21 +205,34 @@ class Terminal:
                 inbox=inbox,
                 board=Board(Identity(at.terminal, _version()), sources),
                 notifier=self._notifier,
+                receipts=self._printing.receipts if self._printing else None,
             )
         )
-        self._reader = _supervisor(settings, keys, clock, events)
-        events.attach(self.agent, self._reader)
+        examiner = _examiner(settings, keys, clock)
+        self._readers = []
+        for table, reader in _readers(settings).items():
+            kind, events = _reader_kind(settings, table, reader), readers[table]
+            where = ReaderSettings(reader.path, reader.names, reader.allow_virtual)
+            supervisor = Supervisor(kind, where, examiner, events)
+            events.attach(self.agent, supervisor)
+            self._readers.append(supervisor)
 
     def run(self) -> None:
         """Serve until the agent is stopped; then give everything back."""
         server, thread = self._start_http()
         self._link.start(self.agent)
-        self._reader.start()
+        for reader in self._readers:
+            reader.start()
+        if self._printing:
+            self._printing.supervisor.start()
         self._notifier.ready()
         try:
             self.agent.run()
         finally:
-            self._reader.stop()
+            for reader in self._readers:
+                reader.stop()
+            if self._printing:
+                self._printing.stop()
             self._link.stop()
             server.should_exit = True
             thread.join(2 * _HTTP_STOP_S)
@@ -215,12 +247,14 @@ class Terminal:
         from edge.till import create_router
 
         http, counter = self._settings.config.http, self.agent.counter
+        printer = self._settings.config.printer
         token = self._settings.token()
         app = create_app(
             counter,
             time.monotonic,
             routers=[create_router(counter, token)] if token else [],
             top_ups=http.top_ups,
+            receipts=printer is not None and not printer.always,
         )
         try:
             listener = socket.create_server((_HTTP_HOST, http.port))
@@ -250,7 +284,10 @@ def check(settings: Settings) -> None:
     """Read every file that the configuration names; BadConfig when one cannot be used."""
     load_keys(settings)
     _link(settings)
-    _reader_kind(settings)
+    for table, reader in _readers(settings).items():
+        _reader_kind(settings, table, reader)
+    if settings.config.printer:
+        _printer_path(settings, settings.config.printer)
     settings.token()
 
 
@@ -271,8 +308,13 @@ def only_agent(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _supervisor(settings: Settings, keys: Keys, clock: Clock, events: ReaderEvents) -> Supervisor:
-    reader = settings.config.reader
+def _devices(readers: Mapping[str, ReaderEvents], printing: Printing | None) -> Devices:
+    printer = printing.supervisor.health if printing else ""
+    return Devices(**{name: each.health() for name, each in readers.items()}, printer=printer)
+
+
+def _examiner(settings: Settings, keys: Keys, clock: Clock) -> Examiner:
+    """One for all readers: a code that one of them saw is used up at the others."""
     shown = Shown(since_s=clock.wall_ms() // 1000)
 
     def trust() -> CardTrust:
@@ -286,14 +328,12 @@ def _supervisor(settings: Settings, keys: Keys, clock: Clock, events: ReaderEven
             codes=CodeTrust(now_ms // 1000, shown),
         )
 
-    examiner = Examiner(
+    return Examiner(
         kinds=card_kinds(),
         trust=trust,
         nonce=lambda: os.urandom(NONCE_BYTES),
         now=time.monotonic,
     )
-    where = ReaderSettings(reader.path, reader.names, reader.allow_virtual)
-    return Supervisor(_reader_kind(settings), where, examiner, events)
 
 
 def last_word(journal: Journal, trust: Trust) -> tuple[Standing, int]:

@@ -14,7 +14,8 @@ class Status(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_
     """``session`` is new at each connection: a death of another session is a late one.
 
     ``oldest_ms`` is the wall clock of the oldest unacknowledged record, 0 when there is none;
-    ``certificate_ends_ms`` is until when the broker will let the terminal in, 0 when not known.
+    ``certificate_ends_ms`` is until when the broker will let the terminal in, 0 when not known;
+    ``scanner`` and ``printer`` are empty where there is none.
     """
 
     version: int = 1
@@ -31,3 +32,5 @@ class Status(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_
     locked: bool = False
     note: Text = ""
     certificate_ends_ms: Count = 0
+    scanner: Code = ""
+    printer: Code = ""

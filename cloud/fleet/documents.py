@@ -84,6 +84,8 @@ class TerminalDocument(Document):
     list_version: int
     locked: bool
     reader: str
+    scanner: str = Field(description="Empty where the terminal has none.")
+    printer: str = Field(description="Empty where the terminal has none.")
     agent: str
     note: str
     certificate_ends_ms: Since = Field(description="The broker lets it in until then.")
@@ -142,6 +144,8 @@ def terminal_document(terminal: Terminal, now_ms: int) -> TerminalDocument:
         list_version=status.list_version if status else 0,
         locked=bool(status and status.locked),
         reader=status.reader if status else "",
+        scanner=status.scanner if status else "",
+        printer=status.printer if status else "",
         agent=status.agent if status else "",
         note=status.note if status else "",
         certificate_ends_ms=status.certificate_ends_ms if status else 0,

@@ -57,6 +57,11 @@ def gauges(terminals: Iterable[Terminal], now_ms: int) -> list[Metric]:
         "Days until the broker lets the terminal in no more, as far as the terminal said",
         labels=of,
     )
+    ready = GaugeMetricFamily(
+        "tapledger_device_ready",
+        "1 while the terminal's reader, scanner or printer can be used, as far as it said",
+        labels=[*of, "device"],
+    )
     counted = Counter(dict.fromkeys(Presence, 0))
     for each in terminals:
         counted[presence(each, now_ms)] += 1
@@ -65,6 +70,17 @@ def gauges(terminals: Iterable[Terminal], now_ms: int) -> list[Metric]:
         lag.add_metric([each.site, each.terminal], lag_ms / 1000)
         if each.status is not None and (ends_ms := each.status.certificate_ends_ms):
             certificate.add_metric([each.site, each.terminal], (ends_ms - now_ms) / _DAY_MS)
+        for device, health in _devices(each):
+            ready.add_metric([each.site, each.terminal, device], health == "ready")
     for name, number in counted.items():
         presences.add_metric([name], number)
-    return [presences, queue, lag, certificate]
+    return [presences, queue, lag, certificate, ready]
+
+
+def _devices(terminal: Terminal) -> list[tuple[str, str]]:
+    """Devices with their health; one of which the terminal says nothing is left out."""
+    status = terminal.status
+    if status is None:
+        return []
+    named = {"reader": status.reader, "scanner": status.scanner, "printer": status.printer}
+    return [(device, health) for device, health in named.items() if health]

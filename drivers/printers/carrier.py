@@ -104,17 +104,25 @@ class FileCarrier:
         """See Carrier."""
 
 
+def check_path(path: str) -> None:
+    """PrinterRefused for a path that ``open_carrier`` could never open."""
+    way, _, where = path.partition(":")
+    if way not in _WAYS or not where:
+        raise PrinterRefused(f"'{path}' is not one of {', '.join(_WAYS)} and a place")
+    _, _, port = where.partition(":")
+    if way == "network" and not (port or "0").isdecimal():
+        raise PrinterRefused(f"'{port}' is no port")
+
+
 def open_carrier(path: str) -> Carrier:
-    """Open ``serial:/dev/NAME``, ``usb:/dev/usb/lp0``, ``tcp:HOST`` (``:PORT``) or ``file:PATH``.
+    """Open ``serial:/dev/NAME``, ``usb:/dev/usb/lp0``, ``network:HOST[:PORT]`` or ``file:PATH``.
 
     PrinterLost when it is not there now, PrinterRefused for a path that means nothing.
     """
+    check_path(path)
     way, _, where = path.partition(":")
-    opener = _WAYS.get(way)
-    if opener is None or not where:
-        raise PrinterRefused(f"'{path}' is not one of {', '.join(_WAYS)} and a place")
     try:
-        return opener(where)
+        return _WAYS[way](where)
     except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
         raise PrinterLost(str(error)) from error
 
@@ -130,10 +138,8 @@ def _usb(where: str) -> Carrier:
     return DescriptorCarrier(descriptor, lambda: os.close(descriptor))
 
 
-def _tcp(where: str) -> Carrier:
+def _network(where: str) -> Carrier:
     host, _, port = where.partition(":")
-    if not (port or "0").isdecimal():
-        raise PrinterRefused(f"'{port}' is no port")
     connection = socket.create_connection((host, int(port or PORT)), CONNECT_S)
     return DescriptorCarrier(connection.fileno(), connection.close)
 
@@ -141,6 +147,6 @@ def _tcp(where: str) -> Carrier:
 _WAYS: dict[str, Callable[[str], Carrier]] = {
     "serial": _serial,
     "usb": _usb,
-    "tcp": _tcp,
+    "network": _network,
     "file": lambda where: FileCarrier(Path(where)),
 }

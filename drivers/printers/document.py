@@ -43,9 +43,12 @@ class Line:
     centred: bool = False
 
 
-def lay_out(receipt: Receipt, width: int, columns: Columns, *, copy: bool) -> Iterator[Line]:
-    """Yield the lines for paper of ``width`` columns; a copy says so first and last."""
-    mark = Line(COPY, strong=True, centred=True)
+def lay_out(receipt: Receipt, width: int, columns: Columns, *, copy: int) -> Iterator[Line]:
+    """Yield the lines for paper of ``width`` columns.
+
+    ``copy`` counts from 1 and stands with its mark first and last; 0 is the original.
+    """
+    mark = Line(f"{COPY} {copy}", strong=True, centred=True)
     if copy:
         yield mark
     for row in receipt.rows:

@@ -35,8 +35,11 @@ def columns(text: str) -> int:
     return sum(2 if _is_chinese(char) else 1 for char in text)
 
 
-def encode(receipt: Receipt, width: int, *, copy: bool) -> bytes:
-    """Return the whole receipt, cut included; PrinterRefused for a proof that no code holds."""
+def encode(receipt: Receipt, width: int, *, copy: int = 0) -> bytes:
+    """Return the whole receipt, cut included; PrinterRefused for a proof that no code holds.
+
+    ``copy``: see document.lay_out.
+    """
     lines = lay_out(receipt, width, columns, copy=copy)
     parts = [_START, _CODE_PAGE, *map(_line, lines)]
     if receipt.proof:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -37,11 +36,11 @@ TABLE = {
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A receipt's print. ``copy``: it may be on paper already, so the next one says COPY."""
+    """A receipt's print. ``copy``: which copy it is; 0 while it cannot be on paper already."""
 
     number: str
     state: JobState = JobState.QUEUED
-    copy: bool = False
+    copy: int = 0
 
 
 def step(job: Job, event: JobEvent) -> Job:
@@ -49,14 +48,4 @@ def step(job: Job, event: JobEvent) -> Job:
     state = TABLE.get((job.state, event))
     if state is None:
         return job
-    return replace(job, state=state, copy=job.copy or event is JobEvent.ASKED_AGAIN)
-
-
-def after_restart(jobs: Iterable[Job]) -> list[Job]:
-    """Return the jobs of the program before: what it was printing is unknown."""
-    return [step(job, JobEvent.DOUBTED) for job in jobs]
-
-
-def next_job(jobs: Iterable[Job]) -> Job | None:
-    """Return the first that waits to be printed."""
-    return next((job for job in jobs if job.state is JobState.QUEUED), None)
+    return replace(job, state=state, copy=job.copy + (event is JobEvent.ASKED_AGAIN))

@@ -46,13 +46,14 @@ class Printer:
         if started == job:
             return job
         data = encode(receipt, self.width, copy=job.copy)
-        self._check_ready()
+        self.check_ready()
         keep(started)
         done = step(started, self._print(data))
         keep(done)
         return done
 
-    def _check_ready(self) -> None:
+    def check_ready(self) -> None:
+        """PrinterLost unless it answers, PrinterPaper unless it has paper."""
         if not self.carrier.answers:
             return
         while self.carrier.read(0.0):

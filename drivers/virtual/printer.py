@@ -148,14 +148,14 @@ class Paper:
 
 
 class VirtualPrinter:
-    """The paper behind a pseudo-terminal (``serial``) and a port of the loopback (``tcp``)."""
+    """The paper behind a pseudo-terminal (``serial``) and a port of the loopback (``network``)."""
 
     def __init__(self, paper: Paper | None = None) -> None:
         self.paper = paper or Paper()
         self._pty = Pty()
         self.serial = f"serial:{self._pty.path}"
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.tcp = f"tcp:127.0.0.1:{self._listener.getsockname()[1]}"
+        self.network = f"network:127.0.0.1:{self._listener.getsockname()[1]}"
         self._stop = os.eventfd(0)
         self._clients: dict[int, socket.socket] = {}
         self._thread = threading.Thread(target=self._serve, name="virtual printer", daemon=True)

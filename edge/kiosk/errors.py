@@ -17,9 +17,12 @@ STATUS: Mapping[str, int] = {
     "token_wrong": 401,
     "foreign_page": 403,
     "order_unknown": 404,
+    "receipt_unasked": 404,
     "unknown_address": 404,
     "order_busy": 409,
     "order_reused": 409,
+    "no_printer": 409,
+    "no_receipt": 409,
     "too_large": 413,
     "bad_amount": 422,
     "bad_body": 422,
@@ -28,6 +31,7 @@ STATUS: Mapping[str, int] = {
     "unknown_product": 422,
     "cannot_accept": 503,
     "journal_refused": 503,
+    "receipts_refused": 503,
     "too_many_pages": 503,
 }
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from edge.currency import Currency
 from edge.tap_flow import Phase
 
 
@@ -52,20 +53,6 @@ class Panel(Struct, frozen=True, kw_only=True):
     top_up: bool = False
 
 
-class Currency(Struct, frozen=True):
-    """How amounts are written; the page adds up a basket with it."""
-
-    symbol: str
-    places: int
-
-    def show(self, amount: int) -> str:
-        """Write minor units: 285000 -> ¥2,850.00."""
-        sign, unit = "−" if amount < 0 else "", 10**self.places
-        whole, part = divmod(abs(amount), unit)
-        fraction = f".{part:0{self.places}d}" if self.places else ""
-        return f"{sign}{self.symbol}{whole:,}{fraction}"
-
-
 class Tile(Struct, frozen=True):
     """A product that can be chosen; ``price`` in minor units."""
 
@@ -95,7 +82,8 @@ class View(Struct, frozen=True, kw_only=True):
     """One state of the page.
 
     ``own``: the page placed the order that waits, and may cancel it. ``news`` differs for each
-    result, so that each sounds once. ``lasts_s``: how long the state lasts by itself, 0 for ever.
+    result, so that each sounds once. ``receipt``: the order whose receipt can be printed now, empty
+    where none can. ``lasts_s``: how long the state lasts by itself, 0 for ever.
     """
 
     revision: int
@@ -108,4 +96,5 @@ class View(Struct, frozen=True, kw_only=True):
     order: str
     own: bool
     news: str
+    receipt: str
     lasts_s: float

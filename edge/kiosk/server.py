@@ -15,7 +15,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge import order as orders
@@ -39,6 +45,9 @@ PAGES_MAX = 4
 # Bounds of the time from an event being sent to it being painted; the page aims below 0.3 s.
 _PAINT_S = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
 
+_DEVICES = ("reader", "scanner", "printer")
+_USABLE = ("ready", "card")
+_HEALTH = ("phase", "closed", *_DEVICES, "online", "queue")
 _OrderId = Field(pattern=rf"^{KIOSK_ORDER}[0-9a-f-]{{36}}$")
 
 
@@ -67,6 +76,12 @@ class KioskCancel(_Body):
     order: str = _OrderId
 
 
+class KioskReceipt(_Body):
+    """An order, of the page or of a till, whose answer the page shows and whose receipt it asks."""
+
+    order: str = Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")
+
+
 class Seen(_Body):
     """The page painted the event that was sent at ``stamp``, seconds of the server's clock."""
 
@@ -79,11 +94,13 @@ def create_app(
     *,
     routers: Sequence[APIRouter] = (),
     top_ups: tuple[int, ...] = (),
+    receipts: bool = False,
 ) -> FastAPI:
     """Return the terminal's server.
 
     ``top_ups``: amounts in minor units that the page offers to be paid in cash; none unless staff
-    stand beside it. Live events end when the counter's waits do.
+    stand beside it. ``receipts``: it offers to print them. Live events end when the counter's waits
+    do.
     """
     metrics = CollectorRegistry()
     app = FastAPI(
@@ -92,8 +109,9 @@ def create_app(
     app.add_middleware(Guard)
     answer_errors(app)
     said = texts.load()
+    shown = partial(view, texts=said, top_ups=top_ups, receipts=receipts)
     for router in (
-        _live(counter, monotonic, partial(view, texts=said, top_ups=top_ups), metrics),
+        _live(counter, monotonic, shown, metrics),
         _actions(counter, top_ups),
         _state(counter, said, metrics),
         *routers,
@@ -165,11 +183,21 @@ def _actions(counter: Counter, top_ups: tuple[int, ...]) -> APIRouter:
     def cancel(body: KioskCancel) -> Response:
         return _json(counter.cancel(body.order))
 
+    @router.post("/receipt")
+    def receipt(body: KioskReceipt) -> Response:
+        return _json(counter.ask_receipt(body.order))
+
     return router
 
 
 def _state(counter: Counter, said: Texts, metrics: CollectorRegistry) -> APIRouter:
     router = APIRouter(include_in_schema=False)
+    ready = Gauge(
+        "tapledger_device_ready",
+        "1 while the reader, scanner or printer can be used",
+        ["device"],
+        registry=metrics,
+    )
 
     @router.get("/texts.json")
     async def page_texts() -> Response:
@@ -179,13 +207,15 @@ def _state(counter: Counter, said: Texts, metrics: CollectorRegistry) -> APIRout
     async def healthz() -> Response:
         """200 while the terminal can answer taps, 503 while its disk refuses."""
         screen = counter.screen()
-        health = {
-            name: getattr(screen, name) for name in ("phase", "closed", "reader", "online", "queue")
-        }
+        health = {name: getattr(screen, name) for name in _HEALTH}
         return _json(health, 503 if screen.phase is Phase.CANNOT_ACCEPT else 200)
 
     @router.get("/metrics")
     async def exposition() -> Response:
+        screen = counter.screen()
+        for name in _DEVICES:
+            if health := getattr(screen, name):
+                ready.labels(name).set(health in _USABLE)
         return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
 
     return router

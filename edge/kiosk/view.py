@@ -6,27 +6,27 @@ from collections.abc import Callable, Mapping
 
 from msgspec import structs
 
+from edge.currency import currency
 from edge.decide import BALANCE_SHOWN, BALANCE_TOO_LOW
-from edge.kiosk.model import Currency, Panel, Row, Said, Shop, Texts, Tile, Tone, TopUp, View
+from edge.errors import CardTorn
+from edge.kiosk.model import Panel, Row, Said, Shop, Texts, Tile, Tone, TopUp, View
 from edge.order import Answer, AnswerState, OrderKind
 from edge.ports import Screen
-from edge.purse import TORN
 from edge.tap_flow import Phase
 
+# Of drivers.print_supervisor.PrinterHealth, which has threads and is nothing for a pure module.
+_READY = "ready"
 # Orders that the page itself placed bear this: it may cancel them, and no others.
 KIOSK_ORDER = "kiosk-"
-# Currency -> symbol and decimal places; others show their code and two places.
-_CURRENCIES = {
-    "CNY": ("¥", 2),
-    "EUR": ("€", 2),
-    "GBP": ("£", 2),
-    "HKD": ("HK$", 2),
-    "JPY": ("¥", 0),
-}
 
 
-def view(screen: Screen, texts: Texts, top_ups: tuple[int, ...] = ()) -> View:
-    """Return what the page shows for ``screen``; ``top_ups`` are the amounts that it offers."""
+def view(
+    screen: Screen, texts: Texts, top_ups: tuple[int, ...] = (), *, receipts: bool = False
+) -> View:
+    """Return what the page shows for ``screen``.
+
+    ``top_ups`` are the amounts that it offers, ``receipts`` whether it offers to print them.
+    """
     phase = screen.phase
     if screen.closed and phase in (Phase.ATTRACT, Phase.WAITING_CARD):
         phase = Phase.CANNOT_ACCEPT
@@ -42,6 +42,7 @@ def view(screen: Screen, texts: Texts, top_ups: tuple[int, ...] = ()) -> View:
         order=order,
         own=order.startswith(KIOSK_ORDER),
         news=screen.answer.tid if screen.answer else "",
+        receipt=_printable(screen) if receipts else "",
         lasts_s=screen.lasts_s,
     )
 
@@ -54,11 +55,6 @@ def reason(code: str, texts: Texts) -> Said:
 def _advice(code: str, texts: Texts) -> Said:
     why, todo = reason(code, texts), texts.get(f"todo.{code}", texts["todo.other"])
     return Said(f"{why.zh}{todo.zh}", f"{why.en} {todo.en}")
-
-
-def currency(code: str) -> Currency:
-    """How amounts of the currency with this ISO 4217 code are written."""
-    return Currency(*_CURRENCIES.get(code, (f"{code} ".lstrip(), 2)))
 
 
 def _filled(text: Said, **values: object) -> Said:
@@ -139,7 +135,7 @@ def _result(screen: Screen, texts: Texts) -> Panel:
 
 
 def _note(answer: Answer, texts: Texts) -> Said | None:
-    if answer.code == TORN:
+    if answer.code == CardTorn.code:
         return texts["text.torn_paid_in"]
     return texts["text.saved_offline"] if answer.offline else None
 
@@ -154,6 +150,13 @@ def _balance(screen: Screen, answer: Answer, texts: Texts) -> Panel:
         amount=amount,
         rows=_facts(screen, structs.replace(answer, balance=None), texts),
     )
+
+
+def _printable(screen: Screen) -> str:
+    """The answered order whose receipt would come out now."""
+    answer = screen.answer
+    is_booked = answer is not None and answer.state is AnswerState.APPROVED and answer.receipt
+    return answer.order if answer and is_booked and screen.printer == _READY else ""
 
 
 def _declined(screen: Screen, answer: Answer, texts: Texts) -> Panel:

@@ -7,9 +7,17 @@ from typing import Any
 
 from msgspec import structs
 
-from edge.errors import OrderBusy, OrderReused, OrderUnknown
+from drivers.printers.job import JobState
+from edge.errors import (
+    NoPrinter,
+    NoReceipt,
+    OrderBusy,
+    OrderReused,
+    OrderUnknown,
+    ReceiptUnasked,
+)
 from edge.order import Answer, AnswerState, Order, OrderKind
-from edge.ports import Screen
+from edge.ports import Print, Screen
 from edge.tap_flow import Phase
 from protocol.errors import UnknownProduct
 from protocol.record import Line
@@ -46,6 +54,7 @@ class SmallCounter:
         self._changed = Condition()
         self._answers: dict[str, Answer] = {}
         self._booked = 0
+        self._prints: dict[str, Print] = {}
         self._ends = False
         self.placed: list[Order] = []
 
@@ -86,6 +95,25 @@ class SmallCounter:
             self._answers[order_id] = answer
             self._show(phase=Phase.ATTRACT, order=None, lines=(), total=0)
             return answer
+
+    def ask_receipt(self, order_id: str) -> Print:
+        """See the port."""
+        with self._changed:
+            before = self._prints.get(order_id)
+            answer = self.answer(order_id, 0)
+            if not self._screen.printer:
+                raise NoPrinter
+            if not answer.receipt:
+                raise NoReceipt(order_id)
+            copy = before.copy + 1 if before else 0
+            self._prints[order_id] = Print(order_id, answer.receipt, JobState.PRINTED, copy)
+            return self._prints[order_id]
+
+    def receipt(self, order_id: str) -> Print:
+        """See the port."""
+        if order_id not in self._prints:
+            raise ReceiptUnasked(order_id)
+        return self._prints[order_id]
 
     def screen(self) -> Screen:
         """See the port."""

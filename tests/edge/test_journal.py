@@ -55,8 +55,9 @@ def test_what_was_appended_is_there_after_opening_again(tmp_path: Path) -> None:
     assert again.read(1, 50) == [each.data for each in sealed]
     assert extend(opening_head(1, granted()), sealed) == again.head
     booked = again.by_order("o1")
-    assert booked == (sealed[1].record, b"answer 1", b"order 1")
+    assert booked == (sealed[1].record, b"answer 1", b"order 1", sealed[1].hash)
     assert again.by_order("o9") is None
+    assert again.oldest() == (1, 1)
     assert again.find(sealed[2].record.tid) == sealed[2].record
     assert again.hash_at(2) == sealed[1].hash
     assert again.hash_at(4) is None

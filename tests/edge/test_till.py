@@ -208,6 +208,25 @@ def test_another_name_is_refused(till: httpx.Client) -> None:
         refused(till.get("/orders/till-1", headers={"Host": name}), 403, "foreign_page")
 
 
+def test_a_receipt_is_printed_when_the_till_asks_and_again_as_a_copy(
+    till: httpx.Client, counter: SmallCounter
+) -> None:
+    refused(till.post("/orders/till-1/receipt"), 404, "order_unknown")
+    till.put("/orders/till-1", json=SALE)
+    counter.tap()
+    refused(till.post("/orders/till-1/receipt"), 409, "no_printer")
+    counter.show(printer="ready")
+    refused(till.get("/orders/till-1/receipt"), 404, "receipt_unasked")
+    asked = till.post("/orders/till-1/receipt")
+    document = {"order": "till-1", "receipt": "t-0001-1-1", "state": "printed", "copy": 0}
+    assert (asked.status_code, asked.json()) == (202, document)
+    assert till.get("/orders/till-1/receipt").json() == document
+    assert till.post("/orders/till-1/receipt").json() == {**document, "copy": 1}
+    till.put("/orders/till-2", json=SALE)
+    counter.tap(state=AnswerState.DECLINED, code="balance_too_low", receipt="")
+    refused(till.post("/orders/till-2/receipt"), 409, "no_receipt")
+
+
 def test_every_wrong_address_has_the_same_form(till: httpx.Client) -> None:
     refused(till.get("/nowhere"), 404, "unknown_address")
     refused(till.post("/orders/till-1", json=SALE), 404, "unknown_address")
@@ -216,5 +235,5 @@ def test_every_wrong_address_has_the_same_form(till: httpx.Client) -> None:
 def test_the_api_describes_itself(till: httpx.Client) -> None:
     document = till.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
-    assert list(document["paths"]) == ["/v1/orders/{order}"]
+    assert list(document["paths"]) == ["/v1/orders/{order}", "/v1/orders/{order}/receipt"]
     assert document["components"]["schemas"]["Sale"]["additionalProperties"] is False

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from drivers.card import CardIdentity
 from edge.agent import Agent, Parts
-from edge.board import Board, Sources, last_words
+from edge.board import Board, Devices, Sources, last_words
 from edge.board import Identity as Name
 from edge.books import Books, Situation
 from edge.cache import Cache
@@ -234,7 +234,7 @@ def assemble(
         inbox=inbox,
         link=line,
         clock=clock,
-        reader=lambda: "ready",
+        devices=lambda: Devices("ready"),
         certificate_ends_ms=lambda: certificate_ends_ms,
     )
     board = Board(Name(AT.terminal, "test"), sources)

@@ -33,6 +33,7 @@ const state = {
   endsAt: null, // when the agent ends the phase
   touchedAt: performance.now(),
   notice: null, // {text, until} of an action that failed
+  printed: "", // the order whose receipt was asked for
 };
 
 /** The agent may be just starting. */
@@ -117,7 +118,7 @@ function drawPicture(parent, name) {
   parent.replaceChildren(template.content.cloneNode(true));
 }
 
-function drawPanel({ panel, phase, own, shop }) {
+function drawPanel({ panel, phase, own, shop, receipt }) {
   const section = $("#said");
   section.dataset.tone = panel.tone;
   section.dataset.phase = phase;
@@ -136,6 +137,10 @@ function drawPanel({ panel, phase, own, shop }) {
   );
   $("#cancel").hidden = !(phase === "waiting_card" && own);
   $("#said-top-up").hidden = !panel.top_up || shop.top_ups.length === 0;
+  const asked = receipt && state.printed === receipt;
+  $("#receipt").hidden = phase !== "result" || !receipt;
+  $("#receipt").disabled = asked;
+  write($("#receipt span"), asked ? label("page.receipt_comes") : label("page.receipt"));
   $("#done").hidden = $("#longer").hidden = $("#left").hidden = phase !== "result";
 }
 
@@ -245,6 +250,14 @@ function cancel() {
   return attempt(() => send("kiosk/cancel", { order }));
 }
 
+async function askReceipt() {
+  const order = state.result.view.receipt;
+  state.printed = order; // a second touch would be a second piece of paper
+  state.result.until = Math.max(state.result.until, performance.now() + RESULT_MS);
+  await attempt(() => send("kiosk/receipt", { order }));
+  if (state.notice) state.printed = "";
+}
+
 function forgetChoice() {
   state.basket.clear();
   state.short = false;
@@ -280,6 +293,7 @@ for (const each of ["#open-top-up", "#basket-top-up", "#said-top-up"]) on(each, 
 on("#close-top-up", () => (state.toppingUp = false));
 on("#cancel", cancel);
 on("#done", () => (state.result = null));
+on("#receipt", askReceipt);
 on("#longer", () => (state.result.until += LONGER_MS));
 on("#still-here", stay);
 $("#still-there").addEventListener("cancel", stay);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.printers.job import TABLE, Job, JobEvent, JobState, after_restart, next_job, step
+from drivers.printers.job import TABLE, Job, JobEvent, JobState, step
 
 MACHINE = st.sampled_from([each for each in JobEvent if each is not JobEvent.ASKED_AGAIN])
 
@@ -34,18 +34,11 @@ def test_without_a_person_paper_comes_out_once_at_most(events: list[JobEvent]) -
 
 
 @given(st.lists(st.sampled_from(JobEvent)))
-def test_every_print_but_the_first_is_a_copy(events: list[JobEvent]) -> None:
-    job, prints = Job("1"), list[bool]()
+def test_every_print_but_the_first_is_a_copy_and_counted(events: list[JobEvent]) -> None:
+    job, prints = Job("1"), list[int]()
     for event in events:
         after = step(job, event)
         if (job.state, after.state) == (JobState.QUEUED, JobState.PRINTING):
             prints.append(after.copy)
         job = after
-    assert prints == [number > 0 for number in range(len(prints))]
-
-
-def test_after_a_restart_only_what_waits_is_printed() -> None:
-    jobs = after_restart([Job(state.value, state) for state in JobState])
-    assert [job.state for job in jobs] == ["queued", "unknown", "printed", "unknown"]
-    assert next_job(jobs) == jobs[0]
-    assert next_job(jobs[1:]) is None
+    assert prints == list(range(len(prints)))

@@ -27,7 +27,7 @@ def _machine() -> Iterator[VirtualPrinter]:
     machine.close()
 
 
-@pytest.fixture(name="path", params=["serial", "tcp", "usb"])
+@pytest.fixture(name="path", params=["serial", "network", "usb"])
 def _path(request: pytest.FixtureRequest, machine: VirtualPrinter) -> str:
     """The kernel's printer device is, as a pty is, a path that is opened and written to."""
     if request.param == "usb":
@@ -62,11 +62,11 @@ def test_what_was_printed_is_printed_again_for_a_person_only(
     assert run(path, job) == []
     assert machine.paper.cuts == 1
     assert run(path, step(job, JobEvent.ASKED_AGAIN))[-1].state is JobState.PRINTED
-    assert machine.paper.lines.count(COPY) == 2
+    assert machine.paper.lines.count(f"{COPY} 1") == 2
     assert machine.paper.cuts == 2
 
 
-@pytest.mark.parametrize("sent", [3, 40, 200, len(encode(RECEIPT, WIDTH_58_MM, copy=False))])
+@pytest.mark.parametrize("sent", [3, 40, 200, len(encode(RECEIPT, WIDTH_58_MM))])
 def test_a_printer_that_dies_leaves_a_doubt_wherever_it_was(
     path: str, machine: VirtualPrinter, sent: int
 ) -> None:
@@ -76,7 +76,7 @@ def test_a_printer_that_dies_leaves_a_doubt_wherever_it_was(
     machine.paper = Paper()
     assert run(path, job) == []
     assert run(path, step(job, JobEvent.ASKED_AGAIN))[-1].state is JobState.PRINTED
-    assert machine.paper.lines[0] == COPY
+    assert machine.paper.lines[0] == f"{COPY} 1"
 
 
 def test_without_paper_the_receipt_waits(path: str, machine: VirtualPrinter) -> None:
@@ -137,7 +137,7 @@ def test_a_mute_printer_is_given_nothing(path: str, machine: VirtualPrinter) -> 
 
 def test_a_printer_that_is_not_there_is_lost(machine: VirtualPrinter, tmp_path: Path) -> None:
     machine.close()
-    for path in (machine.tcp, machine.serial, f"usb:{tmp_path}/lp0", f"serial:{tmp_path}/tty"):
+    for path in (machine.network, machine.serial, f"usb:{tmp_path}/lp0", f"serial:{tmp_path}/tty"):
         with pytest.raises(PrinterLost):
             open_carrier(path)
 
@@ -163,7 +163,7 @@ def test_a_file_keeps_what_would_be_printed(tmp_path: Path) -> None:
     assert run(f"file:{path}", Job("1"))[-1].state is JobState.UNKNOWN
 
 
-@pytest.mark.parametrize("path", ["", "serial:", "lpt1:x", "/dev/usb/lp0", "tcp:printer:http"])
+@pytest.mark.parametrize("path", ["", "serial:", "lpt1:x", "/dev/usb/lp0", "network:printer:http"])
 def test_a_path_that_means_nothing_is_refused(path: str) -> None:
     with pytest.raises(PrinterRefused):
         open_carrier(path)

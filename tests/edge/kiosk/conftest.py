@@ -21,6 +21,6 @@ def counter() -> SmallCounter:
 
 @pytest.fixture
 def server(counter: SmallCounter) -> Iterator[Server]:
-    app = create_app(counter, monotonic, top_ups=TOP_UPS)
+    app = create_app(counter, monotonic, top_ups=TOP_UPS, receipts=True)
     with Server(app, counter.open, counter.close) as server:
         yield server

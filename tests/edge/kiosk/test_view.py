@@ -13,10 +13,11 @@ import drivers.errors
 import edge.decide
 import edge.errors
 from edge import order as orders
+from edge.currency import currency
 from edge.kiosk import texts
 from edge.kiosk.model import Panel, Said, Tone
 from edge.kiosk.server import PAGES
-from edge.kiosk.view import currency, view
+from edge.kiosk.view import view
 from edge.order import Answer, AnswerState, Item, Order
 from edge.ports import Screen
 from edge.tap_flow import Phase
