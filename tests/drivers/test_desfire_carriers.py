@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from typing import TypeVar
 
 import pytest
@@ -14,7 +13,7 @@ from drivers.desfire.purse import debit, fate, open_purse
 from drivers.errors import CardGone
 from drivers.exchange import Deadlines, hold
 from drivers.purse import Fate
-from drivers.reader import Presented, Reader
+from drivers.reader import Reader
 from tests.drivers.desfire_world import (
     BALANCE,
     DESFIRE_TRUST,
@@ -23,26 +22,10 @@ from tests.drivers.desfire_world import (
     loaded_desfire,
     reference,
 )
-from tests.drivers.rigs import CARRIERS, Rig, rig
+from tests.drivers.rigs import Rig, present
 from tests.drivers.world import SOON_S, examiner
 
 Result = TypeVar("Result")
-
-
-@pytest.fixture(name="rig", params=CARRIERS)
-def _rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    built = rig(request.param, lambda: request.getfixturevalue("pcscd"))
-    yield built
-    built.carrier.close()
-
-
-def present(reader: Reader) -> Presented:
-    """The card that is there, or comes soon."""
-    end = time.monotonic() + SOON_S
-    while time.monotonic() < end:
-        if presented := reader.wait_for_card(0.5):
-            return presented
-    pytest.fail("no card was presented")
 
 
 def say(steps: Steps[Result], reader: Reader) -> Result:

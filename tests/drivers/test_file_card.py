@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from os import urandom
 
@@ -25,11 +24,7 @@ from drivers.errors import (
     DriverError,
 )
 from drivers.exchange import Deadlines, hold
-from drivers.secure_channel import retail_mac
-from drivers.virtual.cards.file_card import FileCard
 from drivers.virtual.cards.file_card_state import TRIES, FileCardState
-from drivers.virtual.command import Command
-from drivers.virtual.transmission import Answer
 from protocol.card_keys import SiteKey
 from protocol.credential import card_reference
 from protocol.estate import EstateKey
@@ -52,7 +47,6 @@ from tests.drivers.file_card_world import (
 )
 from tests.drivers.frame_world import ESTATE, check_transcript, draws
 from tests.drivers.rigs import Rig, present
-from tests.drivers.virtual import test_file_card as contract
 from tests.drivers.world import NONCE, PRESENTED, TODAY, TRUST, DirectReader, member_card, serial
 
 
@@ -197,68 +191,3 @@ def test_the_dialogue_is_as_recorded() -> None:
             command = dialogue.send(ResponseApdu.decode(answer))
     except StopIteration:
         check_transcript("file_card/member.txt", "\n".join(lines) + "\n")
-
-
-# Mutants: each is one protection taken away; the named check sees it.
-
-
-def card_takes_any_token(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(retail_mac, "compare_digest", lambda *_: True)
-
-
-def serial_not_compared(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Member, "serial", property(lambda _: serial(1)))
-
-
-def rights_not_asked_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(FileCard, "_require", lambda *_: None)
-
-
-def challenge_stays_good(patch: pytest.MonkeyPatch) -> None:
-    whole = FileCard._run  # noqa: SLF001 - it is the mutant's
-
-    def mutant(card: FileCard, command: Command) -> Answer:
-        kept = card._challenge  # noqa: SLF001 - it is the mutant's
-        answer = whole(card, command)
-        card._challenge = card._challenge or kept  # noqa: SLF001 - it is the mutant's
-        return answer
-
-    patch.setattr(FileCard, "_run", mutant)
-
-
-def plain_command_keeps_the_session(patch: pytest.MonkeyPatch) -> None:
-    whole = FileCard._run  # noqa: SLF001 - it is the mutant's
-
-    def mutant(card: FileCard, command: Command) -> Answer:
-        kept = card._session  # noqa: SLF001 - it is the mutant's
-        answer = whole(card, command)
-        card._session = card._session or kept  # noqa: SLF001 - it is the mutant's
-        return answer
-
-    patch.setattr(FileCard, "_run", mutant)
-
-
-def tries_not_counted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("drivers.virtual.cards.file_card.TRIES", TRIES + 1)
-
-
-MUTANTS: dict[Callable[[pytest.MonkeyPatch], None], Callable[[], None]] = {
-    card_takes_any_token: test_a_changed_answer_is_noticed,
-    serial_not_compared: test_the_file_of_another_card_is_forged,
-    rights_not_asked_for: contract.test_a_site_key_reads_the_member_file_and_does_not_write_it,
-    challenge_stays_good: contract.test_a_challenge_is_good_once_and_for_the_next_command_alone,
-    plain_command_keeps_the_session: (
-        contract.test_a_command_said_twice_or_after_a_plain_one_ends_the_session
-    ),
-    tries_not_counted: test_a_wrong_site_key_costs_a_try_and_a_right_one_gives_it_back,
-}
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_a_mutant_is_seen(
-    mutant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    MUTANTS[mutant]()
-    mutant(monkeypatch)
-    with pytest.raises((AssertionError, DriverError, pytest.fail.Exception)):
-        MUTANTS[mutant]()

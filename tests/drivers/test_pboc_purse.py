@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -64,8 +64,7 @@ from tests.drivers.purse_world import (
     state,
     transaction_key,
 )
-from tests.drivers.rigs import CARRIERS, Rig, rig
-from tests.drivers.test_every_reader import present
+from tests.drivers.rigs import Rig, present
 from tests.drivers.world import NONCE, TRUST, DirectReader, member_card
 
 
@@ -276,13 +275,6 @@ def test_garbage_from_a_card_is_a_driver_error(answers: list[bytes]) -> None:
 
 
 # Both buses.
-
-
-@pytest.fixture(name="rig", params=CARRIERS)
-def _rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    built = rig(request.param, lambda: request.getfixturevalue("pcscd"))
-    yield built
-    built.carrier.close()
 
 
 def test_a_purchase_over_a_real_reader_stack(rig: Rig) -> None:

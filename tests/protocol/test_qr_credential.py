@@ -112,6 +112,13 @@ def test_an_issuer_that_nobody_trusts_is_refused() -> None:
         verified(show(forged, PHONE, NOW_S, NONCE))
 
 
+def test_who_calls_himself_an_issuer_is_refused() -> None:
+    impostor = Ed25519Signer(bytes(32))
+    impostor.key_id = ISSUER.key_id
+    with pytest.raises(BadSignature):
+        verified(show(issue(CREDENTIAL, impostor), PHONE, NOW_S, NONCE))
+
+
 def test_another_phone_cannot_show_the_card() -> None:
     with pytest.raises(BadSignature):
         verified(show(issue(CREDENTIAL, ISSUER), phone_key(2), NOW_S, NONCE))

@@ -1,17 +1,13 @@
-"""Faults planted in the DESFire card or terminal: each is seen by a test that passes without it."""
+"""Faults of a DESFire card or its terminal, and the test that sees each."""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from drivers.desfire import purse, session
 from drivers.desfire.layout import Record
 from drivers.desfire.session import Session
-from drivers.errors import DriverError
 from drivers.purse import Fate
 from drivers.secure_channel import ev2
 from drivers.secure_channel.channel import CommunicationMode
@@ -21,21 +17,8 @@ from drivers.virtual.cards.desfire_administration import Administration
 from drivers.virtual.cards.desfire_files import Transaction
 from tests.drivers import test_desfire_dialogue as dialogue
 from tests.drivers import test_personalise_desfire as making
-from tests.drivers.desfire_world import loaded_desfire
+from tests.drivers.planting import Mutants, constant, replaced
 from tests.drivers.virtual import test_desfire as card
-
-Patch = pytest.MonkeyPatch
-SEEN = (AssertionError, DriverError, ValueError, pytest.fail.Exception)
-
-
-def replaced(owner: Any, name: str, make: Callable[[Any], Any]) -> Callable[[Patch], None]:
-    """A mutant that puts ``make(original)`` in the place of ``name``."""
-    return lambda patch: patch.setattr(owner, name, make(getattr(owner, name)))
-
-
-def constant(value: object) -> Callable[[Any], Any]:
-    """Whatever is asked, it is ``value``."""
-    return lambda _original: lambda *_args, **_named: value
 
 
 def _no_mac(_original: Any) -> Any:
@@ -101,7 +84,7 @@ def tap() -> None:
     dialogue.test_a_debit_takes_four_commands_and_is_proved()
 
 
-MUTANTS: dict[str, tuple[Callable[[Patch], None], Callable[[], None]]] = {
+MUTANTS: Mutants = {
     "MAC of answers and commands unchecked": (
         replaced(ev2.Session, "_checked", _no_mac),
         lambda: card.test_a_command_with_a_wrong_mac_costs_the_session(-1),
@@ -205,13 +188,3 @@ def _rolls_anything(self: Administration, body: bytes) -> bytes:
     sets = self._application.key_sets
     sets[0], sets[body[0]] = sets[body[0]] or sets[0], None
     return b""
-
-
-@pytest.mark.parametrize("name", MUTANTS)
-def test_a_planted_fault_is_seen(name: str, monkeypatch: Patch) -> None:
-    plant, probe = MUTANTS[name]
-    loaded_desfire()  # made and kept before the fault is there
-    probe()
-    plant(monkeypatch)
-    with pytest.raises(SEEN):
-        probe()
