@@ -50,6 +50,10 @@ class Line(nfc.clf.transport.TTY):  # type: ignore[misc]  # nfcpy has no types
         self.tty: serial.Serial | None = serial.Serial(
             port, baudrate, timeout=0.05, write_timeout=WRITE_TIMEOUT_S, exclusive=True
         )
+        # An FTDI adapter otherwise holds back each answer for up to 16 ms; other lines need nothing
+        # and refuse it.
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):
+            self.tty.set_low_latency_mode(True)
 
     def read(self, timeout: float) -> Any:
         """Return one frame; OSError when none comes within ``timeout`` ms or the line was cut."""

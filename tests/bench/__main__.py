@@ -1,4 +1,4 @@
-"""`run.py bench`: measures, prints, and writes the tables of docs/performance.md."""
+"""`run.py bench`: measures, prints, and writes its tables into docs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from rich.table import Table
 
 import tests.bench.rows
 from protocol.plugins import discover
-from tests.bench.row import Bench, Row, Unavailable
+from tests.bench.row import HEADS, Bench, Row, Unavailable
 
-PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+DOCS = Path(__file__).parents[2] / "docs"
 _START, _END = "<!-- bench:{} -->", "<!-- /bench:{} -->"
 
 
@@ -45,7 +45,7 @@ def _options(arguments: Sequence[str], names: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=", ".join(names))
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
     parser.add_argument(
-        "--no-page", dest="write", action="store_false", help="leave docs/performance.md alone"
+        "--no-page", dest="write", action="store_false", help="leave the pages of docs alone"
     )
     return parser.parse_args(arguments)
 
@@ -83,11 +83,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     return row.name, f"{row.value:,.4g} {row.unit}", bar, holds, row.floor, row.peer
 
 
-_HEADS = ("row", "median", "bar", "holds", "floor in the same run", "peer in the same run")
-
-
 def _print(console: Console, rows: list[Row]) -> None:
-    table = Table(*_HEADS)
+    table = Table(*HEADS)
     for row in rows:
         table.add_row(*_cells(row))
     console.print(table)
@@ -96,21 +93,22 @@ def _print(console: Console, rows: list[Row]) -> None:
 def _write(name: str, bench: Bench, rows: list[Row]) -> None:
     """Replace this benchmark's section of the page, and no other."""
     table = [
-        f"| {' | '.join(_HEADS)} |",
-        "|---" * len(_HEADS) + "|",
-        *(f"| {' | '.join(_cells(row))} |" for row in rows),
+        f"| {' | '.join(bench.heads)} |",
+        "|---" * len(bench.heads) + "|",
+        *(f"| {' | '.join(row.cells or _cells(row))} |" for row in rows),
     ]
     where = f"{platform.machine()}, Python {platform.python_version()}"
     day = datetime.now(UTC).date().isoformat()
     section = "\n".join([f"## {bench.title}", "", *table, "", f"Measured {day} on {where}."])
     start, end = _START.format(name), _END.format(name)
     block = f"{start}\n{section}\n{end}"
-    page = PAGE.read_text() if PAGE.exists() else "# Performance\n"
+    path = DOCS / bench.page
+    page = path.read_text()
     if start in page:
         page = page[: page.index(start)] + block + page[page.index(end) + len(end) :]
     else:
         page = f"{page.rstrip()}\n\n{block}\n"
-    PAGE.write_text(page)
+    path.write_text(page)
 
 
 if __name__ == "__main__":

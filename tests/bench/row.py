@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+HEADS = ("row", "median", "bar", "holds", "floor in the same run", "peer in the same run")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One figure. ``floor`` and ``peer`` say what was measured beside it, in the same run.
 
     ``at_most`` tells on which side of ``bar`` good lies; a row without a bar only informs.
+    ``cells`` are what a page shows of it where the bench has columns of its own.
     """
 
     name: str
@@ -23,6 +26,7 @@ class Row:
     at_most: bool = True
     floor: str = ""
     peer: str = ""
+    cells: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool | None:
@@ -39,12 +43,15 @@ Progress = Callable[[str], None]
 class Bench:
     """``measure(folder, progress)`` returns rows; ``folder`` is empty and on the disk under test.
 
-    ``minutes`` is about how long it takes. A bench that cannot run here raises Unavailable.
+    ``minutes`` is about how long it takes. A bench that cannot run here raises Unavailable. Its
+    table stands in ``page`` of docs, under HEADS or the ``heads`` of its rows' cells.
     """
 
     title: str
     minutes: float
     measure: Callable[[Path, Progress], Sequence[Row]]
+    page: str = "performance.md"
+    heads: tuple[str, ...] = HEADS
 
 
 class Unavailable(Exception):

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import serial
 
 from drivers.errors import CardUnknown, ReaderLost, ReaderRefused
 from drivers.nfc_frontend import AirError, Frontend
@@ -89,6 +90,16 @@ def test_one_line_has_one_owner(device: Pn532Device, link: Path) -> None:
         READER.open(ReaderSettings(f"tty:{link}"))
     with on(device, link).reader() as again:
         assert again.wait_for_card(0.0) is None
+
+
+def test_an_adapter_is_asked_to_hold_nothing_back(
+    device: Pn532Device, link: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(serial.Serial, "set_low_latency_mode", lambda _, wish: asked.append(wish))
+    with on(device, link).reader():
+        assert asked
+        assert all(asked)
 
 
 @pytest.mark.parametrize("path", ["tty:/dev/no-such-reader", "usb:999:999", "nonsense"])
