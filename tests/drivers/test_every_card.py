@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 KINDS = discover(drivers.cards, "CARD", CardKind)
 TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
+CHOICE = Path(__file__).parents[2] / "docs" / "cards.md"
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -82,6 +83,11 @@ def test_a_family_that_uses_a_sites_key_says_so(name: str) -> None:
 def test_a_family_has_a_software_card(kind: CardKind) -> None:
     a_phone_plays_it = kind.technology is Technology.QR
     assert a_phone_plays_it or find_spec(f"drivers.virtual.cards.{kind.name}")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_family_has_a_row_for_who_chooses_cards(name: str) -> None:
+    assert f"\n| `{name}`" in CHOICE.read_text()
 
 
 NUMBERS = [kind for kind in KINDS.values() if kind.technology is Technology.NUMBER]
