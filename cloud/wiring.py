@@ -257,11 +257,11 @@ def application(
     )
     panels = (fleet_pages.PANEL, members_pages.PANEL, rules_pages.PANEL, ledger_pages.PANEL)
     shell = Shell(backend, places, tenant, currency)
-    desk = cards_api.TagDesk(
-        None if own.estate is None else TagMessages(own.estate, tenant),
-        TagCounters(backend.database, backend.clock_ms),
-        tenant,
-    )
+    counters = None
+    if own.estate is not None:
+        messages = TagMessages(own.estate, tenant)
+        counters = TagCounters(backend.database, messages, backend.clock_ms)
+    desk = cards_api.TagDesk(counters, tenant)
     return create_app(
         Parts(
             guard=backend.guard,

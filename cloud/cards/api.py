@@ -10,16 +10,17 @@ from http import HTTPStatus
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from cloud.cards.counters import TagCounters
 from cloud.cards.documents import TagDocument
-from cloud.cards.model import TagMessages
 from cloud.cards.store import card_of
 from cloud.console.shell import Shell
 from cloud.errors import StorageDown, TagCopied
 from cloud.http.errors import BadField, NotAllowed, NotAuthenticated, responses, status_of
 from cloud.http.identity import Permission
+from cloud.storage.engine import Database
 from protocol.errors import ProductError, SunRefused
 
 PATH = "/v1/sun"
@@ -28,10 +29,9 @@ _Part = Annotated[str, Query(max_length=64, description="As the tag wrote it.")]
 
 
 class TagDesk(NamedTuple):
-    """What the route needs. ``messages`` None: this cloud has no estate's key."""
+    """What the route needs. ``counters`` None: this cloud has no estate's key."""
 
-    messages: TagMessages | None
-    counters: TagCounters
+    counters: TagCounters | None
     tenant: str
 
 
@@ -51,9 +51,9 @@ def router(shell: Shell, desk: TagDesk) -> APIRouter:
             SunRefused, TagCopied, BadField, NotAuthenticated, NotAllowed, StorageDown
         ),
     )
-    def message(request: Request, s: _Part, p: _Part, e: _Part, m: _Part) -> Response:
+    async def message(request: Request, s: _Part, p: _Part, e: _Part, m: _Part) -> Response:
         try:
-            found = _found(request, shell, desk)
+            found = await _found(request, shell, desk)
         except ProductError as error:
             if not _is_browser(request):
                 raise
@@ -65,24 +65,27 @@ def router(shell: Shell, desk: TagDesk) -> APIRouter:
     return api
 
 
-def _found(request: Request, shell: Shell, desk: TagDesk) -> TagDocument:
+async def _found(request: Request, shell: Shell, desk: TagDesk) -> TagDocument:
     """Verify, count, and look for the owner if the caller may know; a bad token counts nothing."""
     backend = shell.backend
     knows = "authorization" in request.headers
     if knows:
-        backend.guard.admit(request, Permission.BOOKS)
-    if desk.messages is None:
+        await run_in_threadpool(backend.guard.admit, request, Permission.BOOKS)
+    if desk.counters is None:
         raise SunRefused("no estate's key in cloud.toml")
-    read = desk.messages.read(b"?" + request.scope["query_string"])
-    desk.counters.admit(read)
+    read = await desk.counters.admit(b"?" + request.scope["query_string"])
     if not knows:
         return TagDocument(tenant=desk.tenant)
-    with backend.database.read() as connection:
-        card = card_of(connection, read.uid)
+    return await run_in_threadpool(_owned, backend.database, desk.tenant, read.uid)
+
+
+def _owned(database: Database, tenant: str, uid: bytes) -> TagDocument:
+    with database.read() as connection:
+        card = card_of(connection, uid)
     if card is None:
-        return TagDocument(tenant=desk.tenant)
+        return TagDocument(tenant=tenant)
     member, state = card
-    return TagDocument(tenant=desk.tenant, member=member, state=state.name.lower())
+    return TagDocument(tenant=tenant, member=member, state=state.name.lower())
 
 
 def _is_browser(request: Request) -> bool:

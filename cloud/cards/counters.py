@@ -1,67 +1,85 @@
-"""Counts the reads of tags: whoever comes while a transaction runs joins the next one.
+"""Verifies and counts the reads of tags: whoever comes while others are served joins the next.
 
 A commit waits for the disk; so the disk is waited for once by all who are there, and not by each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from threading import Lock
+from asyncio import Future, Task, get_running_loop
+from collections.abc import Callable, Sequence
 
-from cloud.cards.model import TagRead
+from fastapi.concurrency import run_in_threadpool
+
+from cloud.cards.model import TagMessages, TagRead
 from cloud.cards.store import raise_counters
 from cloud.errors import TagCopied
 from cloud.storage.engine import Database
+from protocol.errors import ProductError
 
-
-class _Waiting:
-    """A read whose counter is not in the database yet."""
-
-    __slots__ = ("error", "read", "risen")
-
-    def __init__(self, read: TagRead) -> None:
-        self.read = read
-        self.risen: bool | None = None
-        self.error: Exception | None = None
+# Nobody waits behind more: some 20 ms.
+TOGETHER_MAX = 256
 
 
 class TagCounters:
-    """The counters of all tags. ``clock_ms`` gives UTC in ms since 1970; for any thread."""
+    """The counters of all tags. ``clock_ms`` gives UTC in ms since 1970; for one event loop."""
 
-    def __init__(self, database: Database, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, database: Database, messages: TagMessages, clock_ms: Callable[[], int]
+    ) -> None:
         self._database = database
+        self._messages = messages
         self._clock_ms = clock_ms
-        self._turn = Lock()
-        self._waiting: list[_Waiting] = []
-        self._changing = Lock()
+        self._waiting: list[tuple[bytes, Future[TagRead]]] = []
+        self._serving: Task[None] | None = None
 
-    def admit(self, read: TagRead) -> None:
-        """Count a read that was verified; TagCopied unless it is newer than all before.
+    async def admit(self, link: bytes) -> TagRead:
+        """Return what ``link`` says, once it is verified, counted and on the disk.
 
-        It is on the disk when this returns; StorageDown when it cannot be.
+        SunRefused; TagCopied unless it is newer than all before of its tag; StorageDown.
         """
-        mine = _Waiting(read)
-        with self._changing:
-            self._waiting.append(mine)
-        with self._turn:
-            if mine.risen is None and mine.error is None:
-                self._commit()
-        if mine.error is not None:
-            raise mine.error
-        if not mine.risen:
-            raise TagCopied
+        mine: Future[TagRead] = get_running_loop().create_future()
+        self._waiting.append((link, mine))
+        if self._serving is None:
+            self._serving = get_running_loop().create_task(self._serve())
+        return await mine
 
-    def _commit(self) -> None:
-        """Count all that wait, or tell all of them why that failed."""
-        with self._changing:
-            together, self._waiting = self._waiting, []
+    async def _serve(self) -> None:
+        """Judge all who wait, and those who came meanwhile, until nobody is left."""
+        while self._waiting:
+            together = self._waiting[:TOGETHER_MAX]
+            del self._waiting[:TOGETHER_MAX]
+            judged = await run_in_threadpool(self.judge, [link for link, _ in together])
+            for (_, future), outcome in zip(together, judged, strict=True):
+                if future.cancelled():  # its caller went away
+                    continue
+                if isinstance(outcome, Exception):
+                    future.set_exception(outcome)
+                else:
+                    future.set_result(outcome)
+        self._serving = None
+
+    def judge(self, links: Sequence[bytes]) -> list[TagRead | Exception]:
+        """Judge links in their order, each as ``admit`` does; for any thread."""
+        outcomes = [self._verified(link) for link in links]
+        reads = [outcome for outcome in outcomes if isinstance(outcome, TagRead)]
         try:
-            with self._database.write() as connection:
-                reads = [each.read for each in together]
-                risen = raise_counters(connection, reads, self._clock_ms())
+            risen = iter(self._count(reads))
         except Exception as error:  # noqa: BLE001  (each of those who wait must hear it)
-            for each in together:
-                each.error = error
-            return
-        for each, rose in zip(together, risen, strict=True):
-            each.risen = rose
+            return [error if isinstance(each, TagRead) else each for each in outcomes]
+        return [
+            TagCopied() if isinstance(each, TagRead) and not next(risen) else each
+            for each in outcomes
+        ]
+
+    def _verified(self, link: bytes) -> TagRead | Exception:
+        try:
+            return self._messages.read(link)
+        except ProductError as error:
+            return error
+
+    def _count(self, reads: Sequence[TagRead]) -> Sequence[bool]:
+        """Whether each counter rose; what no tag of ours wrote does not reach the database."""
+        if not reads:
+            return ()
+        with self._database.write() as connection:
+            return raise_counters(connection, reads, self._clock_ms())

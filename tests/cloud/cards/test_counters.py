@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError, create_task, gather, run, sleep
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,13 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from cloud.cards.counters import TagCounters
-from cloud.cards.model import TagRead
+from cloud.cards.counters import TOGETHER_MAX, TagCounters
+from cloud.cards.model import TagMessages, TagRead
 from cloud.cards.store import raise_counters
 from cloud.errors import StorageDown, TagCopied
 from cloud.storage.engine import Database
 from cloud.storage.schema import tag_counters
+from protocol.errors import SunRefused
+from tests.cloud.cards.tags import ESTATE, Tag
 from tests.cloud.front import new_ledger
+from tests.cloud.town import TENANT
 
 AT_MS = 1_000
 UIDS = [bytes((n,) * 7) for n in range(3)]
@@ -39,14 +43,30 @@ def kept(database: Database) -> dict[bytes, int]:
         return {row[0]: row[1] for row in connection.execute(columns)}
 
 
+def link(uid: bytes, counter: int) -> bytes:
+    """What the tag wrote when it was read for the ``counter``-th time."""
+    return f"?{Tag(uid, counter=counter - 1).read()}".encode()
+
+
+def counting(database: Database) -> TagCounters:
+    """Of a cloud that holds the estate's key."""
+    return TagCounters(database, TagMessages(ESTATE, TENANT), lambda: AT_MS)
+
+
+def show(counters: TagCounters, shown: bytes) -> bool:
+    """Whether it was believed, and not a copy."""
+    (outcome,) = counters.judge([shown])
+    if isinstance(outcome, TagRead):
+        return True
+    assert isinstance(outcome, TagCopied)
+    return False
+
+
 def test_a_repeat_and_an_older_message_are_copies(database: Database) -> None:
-    counters = TagCounters(database, lambda: AT_MS)
-    counters.admit(TagRead(UIDS[0], 5))
-    for copied in (5, 4, 0):
-        with pytest.raises(TagCopied):
-            counters.admit(TagRead(UIDS[0], copied))
-    counters.admit(TagRead(UIDS[1], 1))
-    counters.admit(TagRead(UIDS[0], 9))
+    counters = counting(database)
+    shown = [(0, 5), (0, 5), (0, 4), (0, 1), (1, 1), (0, 9)]
+    believed = [show(counters, link(UIDS[tag], counter)) for tag, counter in shown]
+    assert believed == [True, False, False, False, True, True]
     assert kept(database) == {UIDS[0]: 9, UIDS[1]: 1}
 
 
@@ -64,35 +84,55 @@ def test_together_is_as_one_after_another(empty: Database, drawn: list[tuple[byt
 
 
 def test_of_many_with_one_message_one_wins(database: Database) -> None:
-    """Two processes and several threads of each: every one of them has its own TagCounters."""
-    programs = [TagCounters(database, lambda: AT_MS) for _ in range(2)]
+    """Of two processes, each with several threads."""
+    programs = [counting(database) for _ in range(2)]
     workers, rounds = 8, 12
     together = Barrier(workers)
 
-    def show(worker: int) -> list[bool]:
+    def present(worker: int) -> list[bool]:
         won = []
         for counter in range(1, rounds + 1):
             together.wait(30)
-            try:
-                programs[worker % 2].admit(TagRead(UIDS[0], counter))
-            except TagCopied:
-                won.append(False)
-            else:
-                won.append(True)
+            won.append(show(programs[worker % 2], link(UIDS[0], counter)))
         return won
 
     with ThreadPoolExecutor(workers) as pool:
-        outcomes = list(pool.map(show, range(workers)))
+        outcomes = list(pool.map(present, range(workers)))
     assert [sum(each) for each in zip(*outcomes, strict=True)] == [1] * rounds
     assert kept(database) == {UIDS[0]: rounds}
+
+
+def test_those_who_wait_are_served_together(tmp_path: Path) -> None:
+    """Each hears its own answer, also behind one who went away."""
+    database = new_ledger(tmp_path)
+    counters = counting(database)
+    genuine = [link(UIDS[0], counter) for counter in range(1, 2 * TOGETHER_MAX)]
+    shown = [*genuine, genuine[7], b"?s=quay"]
+
+    async def phones() -> list[TagRead | BaseException]:
+        asked = [create_task(counters.admit(each)) for each in shown]
+        await sleep(0)
+        asked[3].cancel()
+        return await gather(*asked, return_exceptions=True)
+
+    with ThreadPoolExecutor(1) as own:  # Playwright has its loop in this one
+        answers = own.submit(lambda: run(phones())).result()
+    assert isinstance(answers.pop(3), CancelledError)
+    *counted, repeat, stranger = answers
+    assert [each.counter for each in counted if isinstance(each, TagRead)] == [
+        counter for counter in range(1, 2 * TOGETHER_MAX) if counter != 4
+    ]
+    assert isinstance(repeat, TagCopied)
+    assert isinstance(stranger, SunRefused)
+    assert show(counters, link(UIDS[1], 1))
+    database.close()
 
 
 def test_when_the_disk_fails_nobody_is_told_that_it_counted(tmp_path: Path) -> None:
     database = new_ledger(tmp_path)
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE tag_counters")
-    counters = TagCounters(database, lambda: AT_MS)
-    for _ in range(2):  # and the next one is not held up
-        with pytest.raises(StorageDown):
-            counters.admit(TagRead(UIDS[0], 1))
+    stranger, genuine = counting(database).judge([b"?s=quay", link(UIDS[0], 1)])
+    assert isinstance(stranger, SunRefused)
+    assert isinstance(genuine, StorageDown)
     database.close()
