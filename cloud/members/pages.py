@@ -15,6 +15,7 @@ from cloud.console.sheet import sheet
 from cloud.console.shell import Place, Shell
 from cloud.http.document import MemberPath
 from cloud.http.identity import CONSOLE_PATH, Permission
+from cloud.ledger.purses import purses_of
 from cloud.ledger.statement import StatementLine, statement
 from cloud.members import store
 from cloud.members.api import mark_of, mark_text
@@ -77,7 +78,9 @@ def _one(pages: APIRouter, shell: Shell) -> None:
             found = store.member(connection, member)
             cards = store.cards_of(connection, member)
             lines = statement(connection, member, mark_of(before), PAGE + 1)
+            purses = purses_of(connection, member)
         facts = {
+            "purses": purses,
             "member": found,
             "cards": cards,
             "lines": [statement_entry(line) for line in lines[:PAGE]],

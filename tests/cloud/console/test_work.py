@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import httpx
 import pytest
+from msgspec import structs
 from playwright.sync_api import Browser, Page, expect
 
 import run
@@ -17,12 +18,12 @@ from cloud.http.identity import Role
 from cloud.ledger.transaction import Ledger
 from protocol import command
 from protocol.command import CommandDone, Verb
-from protocol.record import Kind
+from protocol.record import Kind, Tender
 from protocol.status import Status
 from tests.cloud.console.conftest import Console
 from tests.cloud.day import commit
 from tests.cloud.front import NOON_MS, contents
-from tests.cloud.town import CURRENCY, LEDGER_KEY, issued_card
+from tests.cloud.town import CURRENCY, LEDGER_KEY, card_of, issued_card
 from tests.services.server import Server
 
 Clients = Callable[[Role | None], httpx.Client]
@@ -185,6 +186,22 @@ def test_prices_are_published_and_a_wrong_draft_is_kept(console: Console, page: 
     page.get_by_role("button", name="Check, sign and publish").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Bundle 3 Scheduled")
     assert console.front.line.said == [("bundle", "")]
+
+
+@pytest.mark.browser
+def test_a_member_page_shows_the_purse_and_what_was_torn(console: Console, page: Page) -> None:
+    till = console.town.add_till("t-0007")
+    opened = till.open()
+    card = structs.replace(card_of("m-000003"), family="desfire", counter=4, balance_before=5_000)
+    tenders = (Tender("card_purse", 1_200),)
+    fields = {"card": card, "tenders": tenders, "refers_to": bytes(16), "bundle": None}
+    torn = till.record(Kind.CARD_EVENT, reason="card_torn", **fields)
+    ledger = Ledger(console.front.database, CURRENCY, lambda: NOON_MS)
+    commit(ledger, till, opened, torn)
+    console.open(page, "/console/members/m-000003", Role.READER)
+    row = page.get_by_role("region", name="Cards").get_by_role("row").nth(1)
+    expect(row).to_contain_text("50.00")
+    expect(row).to_contain_text("12.00: torn, waits for the card")
 
 
 @pytest.mark.browser
