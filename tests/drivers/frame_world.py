@@ -18,7 +18,7 @@ from drivers.readers import nfc
 from drivers.virtual.faults import CardLeft, Faults, FrameCard
 from drivers.virtual.pn532 import Pn532Device
 from protocol.estate import EstateKey
-from tests.drivers.world import NONCE, TRUST
+from tests.drivers.world import NONCE, SOON_S, TRUST, examiner
 
 ESTATE = EstateKey(bytes(range(100, 132)))
 SITE = ESTATE.site_key("pier")
@@ -86,6 +86,30 @@ def at_pn532(card: FrameCard) -> Iterator[Reader]:
     finally:
         reader.close()
         device.close()
+
+
+def known_at_pn532(card: FrameCard, trust: CardTrust = SITE_TRUST) -> CardIdentity:
+    """Who the card is, asked by every family through that driver."""
+    with at_pn532(card) as reader:
+        presented = reader.wait_for_card(SOON_S)
+        assert presented
+        return examiner(trust).identify(reader, presented)
+
+
+class Changing:
+    """A card of which one bit of one answer is turned, counted from the last bit."""
+
+    def __init__(self, card: FrameCard, answer: int, bit: int) -> None:
+        self._card, self._left, self._bit = card, answer, bit
+        self.sel_res, self.uid, self.reset = card.sel_res, card.uid, card.reset
+
+    def transmit(self, frame: bytes) -> bytes | None:
+        """See FrameCard."""
+        answer = self._card.transmit(frame)
+        self._left -= 1
+        if self._left != -1 or answer is None:
+            return answer
+        return (int.from_bytes(answer, "big") ^ 1 << self._bit).to_bytes(len(answer), "big")
 
 
 def ask(

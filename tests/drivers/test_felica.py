@@ -26,14 +26,15 @@ from protocol.record import CardClass
 from tests.drivers.frame_world import (
     OTHER_SITE,
     SITE,
-    SITE_TRUST,
+    Changing,
     FrameReader,
     ask,
     at_pn532,
     check_transcript,
+    known_at_pn532,
     transcript,
 )
-from tests.drivers.world import NONCE, TRUST, examiner
+from tests.drivers.world import NONCE, TRUST
 
 IDM = bytes.fromhex("0123456789ABCDEF")
 WRITES_AND_READS = 7  # frames of an issuing
@@ -64,10 +65,7 @@ def test_an_issued_card_is_proved_and_counts_its_taps() -> None:
 
 
 def test_the_same_through_nfcpys_driver() -> None:
-    with at_pn532(issued()) as reader:
-        presented = reader.wait_for_card(5.0)
-        assert presented
-        assert examiner(SITE_TRUST).identify(reader, presented).family == FAMILY
+    assert known_at_pn532(issued()).family == FAMILY
 
 
 def test_a_card_is_personalised_through_nfcpys_driver() -> None:
@@ -81,11 +79,8 @@ def test_a_card_is_personalised_through_nfcpys_driver() -> None:
 
 @pytest.mark.parametrize("card", [FelicaCard(FelicaState.blank(IDM)), issued(OTHER_SITE)])
 def test_a_card_that_proves_nothing_here_is_a_number(card: FrameCard) -> None:
-    with at_pn532(card) as reader:
-        presented = reader.wait_for_card(5.0)
-        assert presented
-        identity = examiner(SITE_TRUST).identify(reader, presented)
-        assert (identity.family, identity.assurance) == ("uid_only", CardClass.UID)
+    identity = known_at_pn532(card)
+    assert (identity.family, identity.assurance) == ("uid_only", CardClass.UID)
 
 
 def test_a_card_of_somebody_else_is_not_written_to() -> None:
@@ -99,21 +94,6 @@ def test_a_card_of_somebody_else_is_not_written_to() -> None:
     assert not reader.said
 
 
-class _Changing(FelicaCard):
-    """Flips one bit of one answer."""
-
-    def __init__(self, state: FelicaState, answer: int, bit: int) -> None:
-        super().__init__(state)
-        self._left, self._bit = answer, bit
-
-    def transmit(self, frame: bytes) -> bytes | None:
-        answer = super().transmit(frame)
-        self._left -= 1
-        if self._left != -1 or answer is None:
-            return answer
-        return (int.from_bytes(answer, "big") ^ 1 << self._bit).to_bytes(len(answer), "big")
-
-
 @pytest.mark.parametrize("answer", [2, 4])
 def test_every_changed_bit_that_counts_is_noticed(answer: int) -> None:
     honest = FrameReader(issued())
@@ -122,7 +102,7 @@ def test_every_changed_bit_that_counts_is_noticed(answer: int) -> None:
     unused = 8 * 8  # the half of the MAC block that has no MAC in it
     for bit in range(unused, 8 * (len(said) - 13)):
         with pytest.raises((CardUnknown, CardForged, ChannelBroken, CardRefused)):
-            ask(FrameReader(_Changing(issued().state, answer, bit)), identify)
+            ask(FrameReader(Changing(issued(), answer, bit)), identify)
 
 
 @pytest.mark.parametrize("answer_lost", [False, True], ids=["before", "after"])

@@ -12,14 +12,13 @@ from drivers.virtual.cards.felica_standard import FelicaStandardCard
 from drivers.virtual.cards.felica_state import FelicaState
 from protocol.record import CardClass
 from tests.drivers.frame_world import (
-    SITE_TRUST,
     FrameReader,
     ask,
-    at_pn532,
     check_transcript,
+    known_at_pn532,
     transcript,
 )
-from tests.drivers.world import NONCE, TRUST, examiner
+from tests.drivers.world import NONCE, TRUST
 
 IDM = bytes.fromhex("0123456789ABCDEF")
 ANSWER = bytes.fromhex("1401") + IDM + bytes(8) + b"\x00\x03"
@@ -66,10 +65,7 @@ def test_it_is_named_after_one_polling() -> None:
     ],
 )
 def test_before_a_pn532(card: FelicaStandardCard, family: str) -> None:
-    with at_pn532(card) as reader:
-        presented = reader.wait_for_card(5.0)
-        assert presented
-        assert examiner(SITE_TRUST).identify(reader, presented).family == family
+    assert known_at_pn532(card).family == family
 
 
 @pytest.mark.parametrize(

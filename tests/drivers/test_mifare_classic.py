@@ -17,11 +17,10 @@ from drivers.virtual.cards.mifare_classic import (
 from drivers.virtual.cards.uid_only import NumberCard, StorageCard
 from protocol.record import CardClass
 from tests.drivers.frame_world import (
-    SITE_TRUST,
     FrameReader,
     ask,
-    at_pn532,
     check_transcript,
+    known_at_pn532,
     transcript,
 )
 from tests.drivers.rigs import rig
@@ -42,10 +41,7 @@ def test_it_is_named_and_never_asked_anything() -> None:
 
 @pytest.mark.parametrize("sel_res", [CLASSIC_1K, CLASSIC_4K, MINI])
 def test_before_a_pn532(sel_res: int) -> None:
-    with at_pn532(MifareClassicCard(UID, sel_res)) as reader:
-        presented = reader.wait_for_card(5.0)
-        assert presented
-        assert examiner(SITE_TRUST).identify(reader, presented).family == FAMILY
+    assert known_at_pn532(MifareClassicCard(UID, sel_res)).family == FAMILY
 
 
 @pytest.mark.pcscd

@@ -16,15 +16,16 @@ from protocol.record import CardClass
 from tests.drivers.frame_world import (
     OTHER_SITE,
     SITE,
-    SITE_TRUST,
+    Changing,
     FrameReader,
     ask,
     at_pn532,
     check_transcript,
     draws,
+    known_at_pn532,
     transcript,
 )
-from tests.drivers.world import TRUST, examiner
+from tests.drivers.world import TRUST
 
 UID = bytes.fromhex("04515253545556")
 CHIPS = pytest.mark.parametrize("chip", list(Chip))
@@ -63,12 +64,8 @@ def test_an_issued_card_is_proved(chip: Chip) -> None:
 @CHIPS
 def test_the_same_through_nfcpys_driver(chip: Chip) -> None:
     card = issued(chip)
-    with at_pn532(card) as reader:
-        presented = reader.wait_for_card(5.0)
-        assert presented
-        identity = examiner(SITE_TRUST).identify(reader, presented)
-        assert identity.family == FAMILY
-        assert card.state.failures == 0
+    assert known_at_pn532(card).family == FAMILY
+    assert card.state.failures == 0
 
 
 @CHIPS
@@ -88,11 +85,8 @@ def test_a_card_of_another_site_is_a_number(chip: Chip) -> None:
     with pytest.raises(CardUnknown):
         ask(FrameReader(card), identify)
     assert card.state.failures == 1
-    with at_pn532(card) as reader:
-        presented = reader.wait_for_card(5.0)
-        assert presented
-        identity = examiner(SITE_TRUST).identify(reader, presented)
-        assert (identity.family, identity.assurance) == ("uid_only", CardClass.UID)
+    identity = known_at_pn532(card)
+    assert (identity.family, identity.assurance) == ("uid_only", CardClass.UID)
 
 
 def test_without_a_site_key_nothing_is_asked() -> None:
@@ -110,24 +104,9 @@ def test_every_changed_bit_of_an_answer_is_noticed(chip: Chip, exchange: int) ->
     if exchange >= len(honest.said):
         return
     for bit in range(8 * len(honest.said[exchange][1])):
-        changed = _Changing(issued(chip), exchange, bit)
+        changed = Changing(issued(chip), exchange, bit)
         with pytest.raises((CardUnknown, CardForged, ChannelBroken, CardRefused)):
             ask(FrameReader(changed), identify)
-
-
-class _Changing(UltralightCard):
-    """Flips one bit of one answer."""
-
-    def __init__(self, card: UltralightCard, exchange: int, bit: int) -> None:
-        super().__init__(card.state, draw=draws())
-        self._at, self._bit = exchange, bit
-
-    def transmit(self, frame: bytes) -> bytes | None:
-        answer = super().transmit(frame)
-        self._at -= 1
-        if self._at != -1 or answer is None:
-            return answer
-        return (int.from_bytes(answer, "big") ^ 1 << self._bit).to_bytes(len(answer), "big")
 
 
 @CHIPS
