@@ -80,7 +80,8 @@ def personalise(transport: TransportKey, keys: PurseKeys, expires_day: int) -> S
     number = (yield from _information())[_NUMBER]
     own = keys.change(key_input(number, LINE_KEY))
     packed = (date(1970, 1, 1) + timedelta(days=expires_day)).strftime("%Y%m%d")
-    line = yield from _set_last_day((transport, own), bytes.fromhex(packed))
+    # First the key with which a card in use counts no wrong try.
+    line = yield from _set_last_day((own, transport), bytes.fromhex(packed))
     for (kind, index), key in keys.places(number).items():
         yield from _put_key(line, kind, index, key)
     yield from _put_key(line, KeyKind.LINE, 0, own.secret)

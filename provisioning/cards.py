@@ -1,6 +1,7 @@
-"""Makes blank cards member cards, over a real reader, and tells the cloud whose they are.
+"""The card desk: blank cards become member cards, over a real reader, and the cloud learns whose.
 
-What is said to the card is drivers.personalise; here are its keys, its credential and its owner.
+How a family is written is its file's in personalisations; what a card is worth afterwards is what
+the terminal's own dialogue says of it.
 """
 
 from __future__ import annotations
@@ -8,95 +9,212 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
-from drivers.card import NONCE_BYTES, CardTrust
-from drivers.cards.cpu import FAMILY
-from drivers.errors import CardIssued
-from drivers.exchange import Deadlines, hold
+from drivers.card import NONCE_BYTES, CardIdentity, CardTrust
+from drivers.errors import CardBlank, CardForeign, CardIssued, DriverError
 from drivers.identify import Examiner, card_kinds
-from drivers.personalise import admin_key, personalise
-from drivers.reader import Presented, Reader
-from protocol.credential import Credential, issue
+from drivers.purse import Fate
+from drivers.reader import Reader
+from protocol.card_keys import AES_128_BYTES, SiteKey, TransportKey
+from protocol.plugins import discover
+from protocol.record import CardClass
+from provisioning import personalisations
 from provisioning.authority import CardKeys
+from provisioning.bench import ReaderBench
 from provisioning.cloud_api import CloudApi
-from provisioning.errors import CardRegisteredOtherwise, NoCard
+from provisioning.errors import (
+    CardNotAsWritten,
+    CardProvable,
+    CardRegisteredOtherwise,
+    LoadTooLarge,
+    LoadTorn,
+    LoadUnclear,
+    NoPurse,
+    SiteUnnamed,
+)
+from provisioning.loads import Loads
+from provisioning.personalisation import Order, Personalisation, Purse
 
-# Five years: a card wears out before.
-VALID_DAYS = 5 * 365
+FAMILIES = discover(personalisations, "PERSONALISATION", Personalisation)
 # A person looks for the card first.
 PRESENT_S = 60.0
-# A contact card makes its key pair in some seconds.
-PERSONALISATION = Deadlines(exchange_s=20.0, dialogue_s=60.0)
+# Of cards that come under no key of ours, and of deliveries without one.
+NO_TRANSPORT_KEY = TransportKey(bytes(AES_128_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A card that proved itself, with the key of ``site`` if it needed one."""
+
+    identity: CardIdentity
+    site: SiteKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is on the card now, ``balance`` in minor units.
+
+    ``earlier``: a load that broke off had arrived after all, and nothing more was put on it.
+    """
+
+    reference: bytes
+    balance: int
+    earlier: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardDesk:
     """One reader, the keys, and the world: ``draw(n)`` random bytes, ``now`` monotonic seconds.
 
-    ``transport_key`` opens cards as they were delivered; ``day`` is today since 1970-01-01 UTC.
-    ``cloud`` None makes cards that nobody knows yet.
+    ``wall_s``: seconds since 1970. ``transport`` opens cards as they were delivered; ``sites`` are
+    those that shall know a card. ``cloud`` None makes cards that nobody knows yet.
     """
 
     reader: Reader
     tenant: str
     keys: CardKeys
-    transport_key: bytes
+    sites: tuple[SiteKey, ...]
+    loads: Loads
     cloud: CloudApi | None
-    day: int
+    page: str
+    wall_s: Callable[[], int]
     draw: Callable[[int], bytes]
     now: Callable[[], float]
+    transport: TransportKey = NO_TRANSPORT_KEY
 
     def personalise(
-        self, member: str, *, card_type: str = "member", present_s: float = PRESENT_S
+        self,
+        family: str,
+        member: str,
+        *,
+        card_type: str = "member",
+        present_s: float = PRESENT_S,
     ) -> bytes:
         """Make the next card ``member``'s; return its reference once the terminal accepts it.
 
         A card torn away is presented once more and the same call does what is missing; a card that
-        is issued already keeps what is on it. NoCard,
+        is issued already keeps what is on it. NoCard, SiteUnnamed, CardNotAsWritten,
         CardRegisteredOtherwise, CloudRefused, or the DriverError with which the card refused.
         """
-        presented = self.reader.wait_for_card(present_s)
-        if presented is None:
-            raise NoCard
-        dialogue = personalise(
-            lambda _: self.transport_key,
-            lambda serial: admin_key(self.keys.admin_master, serial, b""),
-            lambda serial, public_key: self._credential(serial, public_key, card_type),
-            self.draw(NONCE_BYTES),
-        )
+        kind = FAMILIES[family]
+        order = self._order(self._sites_for(kind), card_type)
+        bench = ReaderBench.wait(self.reader, self.now, present_s)
         # An issued card was torn away behind the last command, or it was presented by mistake:
         # reading it back proves that it is ours, registering it that it is nobody else's.
         with suppress(CardIssued):
-            hold(
-                dialogue,
-                self.reader,
-                PERSONALISATION,
-                self.now,
-                extended=presented.extended,
-            )
-        reference = self._read_back(presented)
-        self._register(reference, member, card_type)
+            kind.write(bench, order)
+        reference = b""
+        for site in order.sites or (None,):
+            bench.again()
+            identity = self._identify(bench, site)
+            if identity.family != family:
+                raise CardNotAsWritten(f"it reads as {identity.family}")
+            reference = identity.reference
+        self._register(reference, member, family, card_type)
         return reference
 
-    def _credential(self, serial: bytes, public_key: bytes, card_type: str) -> bytes:
-        credential = Credential(
-            card_id=serial,
-            public_key=public_key,
-            tenant=self.tenant,
-            issued_day=self.day,
-            expires_day=self.day + VALID_DAYS,
-            card_type=card_type,
-        )
-        return issue(credential, self.keys.issuer)
+    def register(
+        self, member: str, *, card_type: str = "member", present_s: float = PRESENT_S
+    ) -> CardIdentity:
+        """Register the next card, which is a number and nothing more; CardProvable for another."""
+        found = self.show(present_s=present_s)
+        identity = found.identity
+        if identity.assurance is not CardClass.UID or identity.family in FAMILIES:
+            raise CardProvable(identity.family)
+        self._register(identity.reference, member, identity.family, card_type)
+        return identity
 
-    def _read_back(self, presented: Presented) -> bytes:
-        """Return the card's reference as a terminal finds it, by the terminal's own dialogue."""
+    def show(self, *, present_s: float = PRESENT_S) -> Found:
+        """Return what the next card proves; the DriverError with which it fails at every site."""
+        return self._find(ReaderBench.wait(self.reader, self.now, present_s))
+
+    def load(self, amount: int, *, present_s: float = PRESENT_S) -> Loaded:
+        """Put ``amount`` (minor units) on the next card, once, however often it is torn away.
+
+        NoPurse, LoadTooLarge, LoadTorn (the same call with the same card ends it), LoadUnclear.
+        """
+        bench = ReaderBench.wait(self.reader, self.now, present_s)
+        found = self._find(bench)
+        kind, reference = FAMILIES.get(found.identity.family), found.identity.reference
+        if kind is None or kind.purse is None or found.site is None:
+            raise NoPurse(found.identity.family)
+        order = self._order((found.site,), "")
+        try:
+            earlier = self._has_arrived(kind.purse, bench, order, reference)
+            if not earlier:
+                kind.purse.load(bench, order, amount, partial(self.loads.note, reference))
+            balance = self._identify(bench, found.site).balance_before or 0
+        except ValueError as error:
+            self.loads.forget(reference)
+            raise LoadTooLarge(str(error)) from error
+        except DriverError as error:
+            if self.loads.pending(reference) is None:
+                raise
+            raise LoadTorn(error.code) from error
+        self.loads.forget(reference)
+        return Loaded(reference, balance, earlier)
+
+    def _has_arrived(
+        self, purse: Purse, bench: ReaderBench, order: Order, reference: bytes
+    ) -> bool:
+        """Whether a load that broke off is on the card after all; LoadUnclear."""
+        intent = self.loads.pending(reference)
+        if intent is None:
+            return False
+        fate = purse.settle(bench, order, intent)
+        if fate is Fate.UNKNOWN:
+            raise LoadUnclear(reference.hex())
+        return fate is Fate.MOVED
+
+    def _sites_for(self, kind: Personalisation) -> tuple[SiteKey, ...]:
+        if kind.sites and not self.sites:
+            raise SiteUnnamed("no site has a key yet: enrol a terminal, or name the site")
+        if 0 < kind.sites < len(self.sites):
+            raise SiteUnnamed(f"a card of family {kind.family} knows one site")
+        return self.sites[: kind.sites]
+
+    def _order(self, sites: tuple[SiteKey, ...], card_type: str) -> Order:
+        return Order(
+            keys=self.keys,
+            sites=sites,
+            transport=self.transport,
+            tenant=self.tenant,
+            card_type=card_type,
+            page=self.page,
+            wall_s=self.wall_s(),
+            draw=self.draw,
+        )
+
+    def _find(self, bench: ReaderBench) -> Found:
+        """Ask with the key of each site until the card proves something."""
+        number: Found | None = None
+        refused: DriverError | None = None
+        for site in self.sites or (None,):
+            try:
+                found = Found(self._identify(bench, site), site)
+            except (CardForeign, CardBlank) as error:
+                refused = error
+            else:
+                if found.identity.assurance is not CardClass.UID:
+                    return found
+                # Where two sites find a number, the one that knows the family knows more.
+                if number is None or number.identity.family not in FAMILIES:
+                    number = found
+            bench.again()
+        if number is not None:
+            return number
+        raise refused or CardForeign
+
+    def _identify(self, bench: ReaderBench, site: SiteKey | None) -> CardIdentity:
+        """Return the card's identity as a terminal of ``site`` finds it, by its own dialogue."""
         issuer = self.keys.issuer.verifier
         trust = CardTrust(
             reference_key=self.keys.reference,
             issuers={issuer.key_id: issuer},
             tenant=self.tenant,
-            day=self.day,
+            day=self._order((), "").day,
+            site=site,
         )
         examiner = Examiner(
             kinds=card_kinds(),
@@ -104,13 +222,13 @@ class CardDesk:
             nonce=lambda: self.draw(NONCE_BYTES),
             now=self.now,
         )
-        return examiner.identify(self.reader, presented).reference
+        return examiner.identify(self.reader, bench.presented)
 
-    def _register(self, reference: bytes, member: str, card_type: str) -> None:
+    def _register(self, reference: bytes, member: str, family: str, card_type: str) -> None:
         if self.cloud is None:
             return
         owner = self.cloud.card_member(reference)
         if owner is None:
-            self.cloud.register_card(reference, member, FAMILY, card_type)
+            self.cloud.register_card(reference, member, family, card_type)
         elif owner != member:
             raise CardRegisteredOtherwise(reference.hex())

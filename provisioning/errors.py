@@ -123,6 +123,78 @@ class CardRegisteredOtherwise(ProvisioningError):
     todo = "Take another card, or cancel this one in the console first."
 
 
+class BadPhoneKey(ProvisioningError):
+    """A phone's public key that is none."""
+
+    code = "bad_phone_key"
+    what = "This is not the public key of a phone"
+    kept = "Nothing was issued."
+    todo = "Take it from the phone again: a P-256 point of 33 bytes, 66 hex characters."
+
+
+class SiteUnnamed(ProvisioningError):
+    """A card that needs the key of a site, and nobody said of which."""
+
+    code = "site_unnamed"
+    what = "It is not clear at which site this card shall be known"
+    kept = "Nothing was written."
+    todo = "Name the site with --site, or enrol its first terminal."
+
+
+class CardNotAsWritten(ProvisioningError):
+    """A card that a terminal would take for something else than was written."""
+
+    code = "card_not_as_written"
+    what = "A terminal does not see on this card what was to be written"
+    kept = "The card was not registered."
+    todo = "Present it again with the same command; if it stays so, take another card."
+
+
+class CardProvable(ProvisioningError):
+    """A card that can do better than tell its number."""
+
+    code = "card_provable"
+    what = "This card is more than a number"
+    kept = "It was not registered."
+    todo = "Make it a member card with `card personalise`."
+
+
+class NoPurse(ProvisioningError):
+    """A card that holds no money."""
+
+    code = "no_purse"
+    what = "This card has no purse"
+    kept = "Nothing was loaded."
+    todo = "Take the money at a till: it goes to the member's balance."
+
+
+class LoadTooLarge(ProvisioningError):
+    """More than the purse can hold, or nothing."""
+
+    code = "load_too_large"
+    what = "The purse cannot take this amount"
+    kept = "Nothing was loaded."
+    todo = "Load less."
+
+
+class LoadTorn(ProvisioningError):
+    """A card that left while money was put on it."""
+
+    code = "load_torn"
+    what = "The card left while it was being loaded"
+    kept = "What was asked for is written down: it is on the card once or not at all."
+    todo = "Run the same command with the same card before anything else is done with it."
+
+
+class LoadUnclear(ProvisioningError):
+    """A card that cannot tell any more what became of an earlier load."""
+
+    code = "load_unclear"
+    what = "The card cannot tell what became of an earlier load"
+    kept = "Nothing more was loaded; the earlier load is still written down."
+    todo = "Compare the card with the cloud, then remove its file in the authority's folder loads."
+
+
 class CounterSilent(ProvisioningError):
     """A terminal that does not answer its till as agreed."""
 

@@ -180,10 +180,10 @@ def personalise(
     """
     serial = yield from select()
     own = keys.change(key_input(serial, CHANGE_KEY))
-    try:
-        opened = yield from open_session(transport, CHANGE_KEY, draw(NONCE_BYTES))
-    except CardForeign:
+    try:  # first the key with which a card in use counts no wrong try
         opened = yield from open_session(own, CHANGE_KEY, draw(NONCE_BYTES))
+    except CardForeign:
+        opened = yield from open_session(transport, CHANGE_KEY, draw(NONCE_BYTES))
     session = opened.session
     for site in keys.sites:
         reference = READ_KEYS + site.slot

@@ -37,7 +37,9 @@ UID_BYTES = 7
 PAGE_BYTES = 4
 PAGES_READ = 4  # by one READ
 
-_READ, _WRITE, _ACK = b"\x30", b"\xa2", b"\x0a"
+VERSION_BYTES = 8
+
+_GET_VERSION, _READ, _WRITE, _ACK = b"\x60", b"\x30", b"\xa2", b"\x0a"
 _FIRST_PROTECTED_PAGE = 0x04  # behind UID, lock bytes and OTP
 # MF0AES(H)20: CFG0 holds SEC_MSG_ACT (02) and AUTH0, CFG1 begins with PROT (writes only: 00) and
 # ends with AUTHLIM, here 256 wrong attempts. The key is stored least significant byte first.
@@ -103,6 +105,11 @@ def _read_own_uid(session: Session, uid: bytes) -> Generator[bytes, bytes, bytes
     if not hmac.compare_digest(pages[:3] + pages[4:8], uid):
         raise CardForged("another UID than the reader saw")
     return protected
+
+
+def is_aes() -> Generator[bytes, bytes, bool]:
+    """GET_VERSION: whether the card is an Ultralight AES; a C refuses and falls silent."""
+    return len((yield _GET_VERSION)) == VERSION_BYTES
 
 
 def personalise(chip: Chip, key: ReadKey) -> Frames:

@@ -1,85 +1,223 @@
-"""The command of member cards: personalise."""
+"""The commands of member cards: personalise, register, load, show, and issue one to a phone."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from drivers.reader import ReaderSettings
-from protocol.card_keys import AES_128_BYTES
+from protocol.card_keys import AES_128_BYTES, SiteKey, TransportKey
 from provisioning.authority import Authority
-from provisioning.cards import CardDesk
+from provisioning.cards import FAMILIES, NO_TRANSPORT_KEY, CardDesk
+from provisioning.cloud_api import CloudApi
 from provisioning.commands.options import (
     READERS,
     AuthorityFolder,
     CloudUrl,
     ReaderName,
     TokenFile,
+    chosen,
     cloud_api,
 )
 from provisioning.commands.options import reader as reader_of
+from provisioning.loads import Loads
+from provisioning.phones import issue_phone, register_phone
 
-_MS_A_DAY = 86_400_000
+# The page of the cloud that a tag's own message leads a phone to.
+_TAG_PAGE = "/v1/sun"
+_S_A_DAY = 86_400
 
 app = typer.Typer(no_args_is_help=True, help="Member cards.")
 
-
-@app.callback()
-def _card() -> None:
-    """Keeps ``personalise`` a word of its own: an app of one command has none."""
+Member = Annotated[str, typer.Option(help="Id of the member it is for.")]
+CardType = Annotated[str, typer.Option(help="Type under which the card is registered.")]
+Site = Annotated[
+    str,
+    typer.Option(help="Site that shall know the card; all known sites without, where a card may."),
+]
+VirtualReaders = Annotated[
+    bool, typer.Option("--allow-virtual", help="Also readers in software, for trying it out.")
+]
 
 
 @app.command("personalise")
 def personalise(
-    member: Annotated[str, typer.Option(help="Id of the member it is for.")],
+    member: Member,
     authority: AuthorityFolder,
     cloud: CloudUrl,
     token_file: TokenFile,
+    family: Annotated[str, typer.Option(help=f"One of {', '.join(FAMILIES)}.")] = "cpu",
     transport_key_file: Annotated[
-        Path, typer.Option(help="File with the delivery's transport key, 32 hex characters.")
-    ],
+        Path | None,
+        typer.Option(help="File with the delivery's transport key, 32 hex characters."),
+    ] = None,
+    site: Site = "",
     reader: ReaderName = "pcsc",
-    card_type: Annotated[str, typer.Option(help="Type that the card's credential names.")] = (
-        "member"
-    ),
+    card_type: CardType = "member",
+    allow_virtual: VirtualReaders = False,
 ) -> None:
-    """Make a blank CPU card a member's: key pair on the card, credential, own admin key.
+    """Make a blank card a member's: write it, read it back as a terminal does, register it.
 
     A card that was taken away too early is presented once more with the same command.
     """
-    mine = Authority(authority)
-    kind, path = reader_of(reader)
-    transport_key = _key_in(transport_key_file)
+    kind = chosen(FAMILIES, family)
+    if kind.transport and transport_key_file is None:
+        raise typer.BadParameter(f"cards of family {family} need --transport-key-file")
+    transport = _key_in(transport_key_file) if transport_key_file else NO_TRANSPORT_KEY
     api = cloud_api(cloud, token_file)
-    opened = READERS[kind].open(ReaderSettings(path=path))
     try:
-        desk = CardDesk(
-            reader=opened,
-            tenant=mine.tenant,
-            keys=mine.cards,
-            transport_key=transport_key,
-            cloud=api,
-            day=time.time_ns() // 1_000_000 // _MS_A_DAY,
-            draw=os.urandom,
-            now=time.monotonic,
-        )
-        print("Put the blank card on the reader.")
-        reference = desk.personalise(member, card_type=card_type)
+        with _desk(authority, site, reader, allow_virtual, api, _page(cloud), transport) as desk:
+            print("Put the blank card on the reader.")
+            reference = desk.personalise(family, member, card_type=card_type)
     finally:
-        opened.close()
         api.close()
     print(f"The card is {member}'s. Its reference in records is {reference.hex()}.")
 
 
-def _key_in(file: Path) -> bytes:
+@app.command("register")
+def register(
+    member: Member,
+    authority: AuthorityFolder,
+    cloud: CloudUrl,
+    token_file: TokenFile,
+    reader: ReaderName = "pcsc",
+    card_type: CardType = "member",
+    allow_virtual: VirtualReaders = False,
+) -> None:
+    """Register a card that is only a number for a member: it earns, and never pays."""
+    api = cloud_api(cloud, token_file)
+    try:
+        with _desk(authority, "", reader, allow_virtual, api) as desk:
+            print("Put the card on the reader.")
+            identity = desk.register(member, card_type=card_type)
+    finally:
+        api.close()
+    print(f"The {identity.family} card is {member}'s: {identity.reference.hex()}. It only earns.")
+
+
+@app.command("load")
+def load(
+    amount: Annotated[int, typer.Option(min=1, help="In minor units: 5000 is 50.00.")],
+    authority: AuthorityFolder,
+    reader: ReaderName = "pcsc",
+    allow_virtual: VirtualReaders = False,
+) -> None:
+    """Put money on the purse of a desfire or pboc_purse card, once.
+
+    Torn away, the same card is presented with the same command: it finds out what happened.
+    """
+    with _desk(authority, "", reader, allow_virtual) as desk:
+        print("Put the card on the reader.")
+        loaded = desk.load(amount)
+    what = "An earlier load had arrived; nothing more was put on it." if loaded.earlier else ""
+    print(f"{what} The card holds {loaded.balance / 100:.2f}.".strip())
+
+
+@app.command("show")
+def show(
+    authority: AuthorityFolder,
+    reader: ReaderName = "pcsc",
+    allow_virtual: VirtualReaders = False,
+) -> None:
+    """Read a card back as a terminal does: family, class, reference, counter, balance."""
+    with _desk(authority, "", reader, allow_virtual) as desk:
+        print("Put the card on the reader.")
+        found = desk.show()
+    identity = found.identity
+    print(f"family     {identity.family}")
+    print(f"class      {identity.assurance.name.lower()}")
+    print(f"reference  {identity.reference.hex()}")
+    if found.site is not None:
+        print(f"site       {found.site.site}")
+    if identity.counter is not None:
+        print(f"counter    {identity.counter}")
+    if identity.balance_before is not None:
+        print(f"balance    {identity.balance_before / 100:.2f}")
+
+
+@app.command("phone")
+def phone(
+    file: Annotated[Path, typer.Argument(help="New file for the phone: .png, or text.")],
+    public_key: Annotated[str, typer.Option(help="The phone's public key, 66 hex characters.")],
+    member: Member,
+    authority: AuthorityFolder,
+    cloud: CloudUrl,
+    token_file: TokenFile,
+    card_type: CardType = "member",
+) -> None:
+    """Issue a member's card to a phone (family qr_credential), which keeps its own key."""
+    mine = Authority(authority)
+    try:
+        key = bytes.fromhex(public_key)
+    except ValueError as error:
+        raise typer.BadParameter("--public-key is in hex") from error
+    issued = issue_phone(mine.cards, mine.tenant, key, int(time.time()) // _S_A_DAY, os.urandom)
+    api = cloud_api(cloud, token_file)
+    try:
+        register_phone(issued, member, card_type, api)
+    finally:
+        api.close()
+    issued.write(file)
+    print(f"The phone's card is {member}'s: {issued.reference.hex()}. It reads {file} once.")
+
+
+@contextmanager
+def _desk(
+    authority: Path,
+    site: str,
+    reader: str,
+    allow_virtual: bool,
+    cloud: CloudApi | None = None,
+    page: str = "",
+    transport: TransportKey = NO_TRANSPORT_KEY,
+) -> Iterator[CardDesk]:
+    mine = Authority(authority)
+    kind, path = reader_of(reader)
+    opened = READERS[kind].open(ReaderSettings(path=path, allow_virtual=allow_virtual))
+    try:
+        yield CardDesk(
+            reader=opened,
+            tenant=mine.tenant,
+            keys=mine.cards,
+            sites=_sites(mine, site),
+            loads=Loads(mine.folder / "loads"),
+            cloud=cloud,
+            page=page,
+            wall_s=lambda: int(time.time()),
+            draw=os.urandom,
+            now=time.monotonic,
+            transport=transport,
+        )
+    finally:
+        opened.close()
+
+
+def _sites(authority: Authority, name: str) -> tuple[SiteKey, ...]:
+    if not name:
+        return authority.site_keys()
+    key = authority.site_key(name)
+    if key is None:
+        raise typer.BadParameter(f"cards have no place left for a key of {name}")
+    return (key,)
+
+
+def _page(cloud: str) -> str:
+    place = urlsplit(cloud)
+    return place.netloc + place.path.rstrip("/") + _TAG_PAGE
+
+
+def _key_in(file: Path) -> TransportKey:
     try:
         key = bytes.fromhex(file.read_text())
     except ValueError:
         key = b""
     if len(key) != AES_128_BYTES:
         raise typer.BadParameter(f"{file} must hold {2 * AES_128_BYTES} hex characters")
-    return key
+    return TransportKey(key)

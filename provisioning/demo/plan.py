@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from provisioning.demo.catalogue import EVERYDAY, FEAST, HAMPER
 
@@ -13,10 +13,53 @@ TERMINALS = ("t-0001", "t-0002", "t-0003")
 SITES = {"t-0001": "site-1", "t-0002": "site-1", "t-0003": "site-2"}
 CUT_SITE = "site-2"
 MEMBERS = 20
+# What members carry: the travellers' cards are the first, the others in turn. At which sites a card
+# is known, and whether it has contacts, decides where its member goes.
+KINDS = (
+    "desfire",
+    "pboc_purse",
+    "ntag424",
+    "file_card",
+    "cpu",
+    "ultralight",
+    "felica",
+    "mifare_classic",
+)
+ONE_SITE = frozenset(("ntag424", "ultralight", "felica"))
+NO_CONTACTS = frozenset(("ultralight", "felica", "mifare_classic"))
+# A number that anybody can copy earns, where the till is paid; it never pays.
+EARNS_ONLY = "mifare_classic"
+# On the purses of cards that have one, loaded at the desk; minor units.
+PURSE_START = 5_000
 # Cards that nobody here knows: a genuine one without a member, and one of another issuer.
 STRANGER, FORGED = "stranger", "forged"
 # Members who spend at the site that is cut off and elsewhere, more than they have.
 TRAVELLERS = 2
+
+
+class Carried(NamedTuple):
+    """What a member carries; ``site`` is where alone it is known, empty for everywhere."""
+
+    kind: str
+    site: str = ""
+
+    def goes_to(self, terminal: str, contacts: Collection[str]) -> bool:
+        """Whether the card is read there; ``contacts`` are terminals with a contact reader."""
+        felt = terminal not in contacts or self.kind not in NO_CONTACTS
+        return felt and self.site in ("", SITES[terminal])
+
+
+def _carried(place: int) -> Carried:
+    if place < TRAVELLERS:
+        return Carried("cpu")
+    turn, at = divmod(place - TRAVELLERS, len(KINDS))
+    kind = KINDS[at]
+    sites = sorted(set(SITES.values()))
+    return Carried(kind, sites[turn % len(sites)] if kind in ONE_SITE else "")
+
+
+# Names of the cards that have a member, the travellers first.
+MEMBER_CARDS = {f"m{place + 1:02d}": _carried(place) for place in range(MEMBERS)}
 
 # The last third of the day, in parts of it.
 CUT_FROM = 2 / 3
@@ -65,11 +108,6 @@ class _Counter:
         return self.taps[-1].card if self.taps else ""
 
 
-def member_cards() -> tuple[str, ...]:
-    """Names of the cards that have a member, the travellers first."""
-    return tuple(f"m{number:02d}" for number in range(1, MEMBERS + 1))
-
-
 def draw(seed: int, taps: int, slow: Collection[str] = ()) -> dict[str, list[PlannedTap]]:
     """Terminal -> its taps in order of time; ``taps`` altogether, at least 4 a member.
 
@@ -79,9 +117,11 @@ def draw(seed: int, taps: int, slow: Collection[str] = ()) -> dict[str, list[Pla
     counters = [_Counter(terminal) for terminal in TERMINALS]
     quick = [counter for counter in counters if counter.terminal not in slow]
     turns = [*(quick * SLOW_SHARE), *(each for each in counters if each.terminal in slow)]
-    cards = member_cards()
+    cards = tuple(MEMBER_CARDS)
     for place, card in enumerate(cards):
-        counter = quick[place % len(quick)]
+        carried = MEMBER_CARDS[card]
+        at_home = [each for each in quick if carried.goes_to(each.terminal, slow)]
+        counter = at_home[place % len(at_home)]
         amount = TOP_UPS[0] if place < TRAVELLERS else random.choice(TOP_UPS)
         order = {"kind": "top_up", "amount": amount, "method": "cash"}
         counter.add(OPENING * place / len(cards), card, order)
@@ -92,7 +132,13 @@ def draw(seed: int, taps: int, slow: Collection[str] = ()) -> dict[str, list[Pla
         while meetings and meetings[0][0] <= at:
             _, counter, card, order = meetings.pop(0)
             counter.add(at, card, order)
-        _anything(random, turns[number % len(turns)], at, cards[TRAVELLERS:])
+        counter = turns[number % len(turns)]
+        guests = [
+            card
+            for card in cards[TRAVELLERS:]
+            if MEMBER_CARDS[card].goes_to(counter.terminal, slow)
+        ]
+        _anything(random, counter, at, guests)
     for _, counter, card, order in meetings:
         counter.add(1.0, card, order)
     return {counter.terminal: counter.taps for counter in counters}
@@ -111,7 +157,7 @@ def _overspending(
     return sorted(found, key=lambda each: each[0])
 
 
-def _anything(random: Random, counter: _Counter, at: float, cards: tuple[str, ...]) -> None:
+def _anything(random: Random, counter: _Counter, at: float, cards: Sequence[str]) -> None:
     """One everyday tap; no card twice in a row, as a reader sees no card come that stays."""
     card = random.choice([each for each in cards if each != counter.last_card])
     kinds = [kind for kind, _ in _MIX]
@@ -130,7 +176,8 @@ def _anything(random: Random, counter: _Counter, at: float, cards: tuple[str, ..
         counter.add(at, card, voids=sold[-1][0])
         counter.sold.remove(sold[-1])
     else:
-        counter.add(at, card, _sale(_basket(random)))
+        paid = {"method": "cash"} if MEMBER_CARDS[card].kind == EARNS_ONLY else {}
+        counter.add(at, card, _sale(_basket(random)) | paid)
 
 
 def _basket(random: Random) -> dict[str, int]:

@@ -59,6 +59,8 @@ def table(verdict: Verdict, measured: Measured) -> Table:
     shown.add_column("", justify="right")
     shown.add_column("")
     shown.add_row("taps", str(verdict.taps), "at three counters")
+    for family, taps in verdict.families.items():
+        shown.add_row(f"  {family}", str(taps), "")
     shown.add_row("records", str(verdict.records), "in the journals: taps, and what terminals note")
     shown.add_row("posted", str(verdict.posted), "in the ledger")
     overdrawn = "members who spent offline, within the limits, more than they had"

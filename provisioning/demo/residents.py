@@ -8,35 +8,42 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from drivers.errors import CardGone, ExchangeTimeout, ReaderLost
 from drivers.reader import Reader, ReaderSettings
 from drivers.readers.nfc import READER
-from drivers.virtual.cards.cpu import CpuCard
-from drivers.virtual.cards.cpu_state import CpuState
 from drivers.virtual.pn532 import Pn532Device
+from protocol.card_keys import TransportKey
 from provisioning.authority import Authority, init
-from provisioning.cards import CardDesk
+from provisioning.cards import FAMILIES, CardDesk
 from provisioning.cloud_api import CloudApi
-from provisioning.demo.plan import FORGED, STRANGER, member_cards
+from provisioning.demo.blanks import BLANKS, NUMBER, AnyCard
+from provisioning.demo.plan import FORGED, MEMBER_CARDS, PURSE_START, STRANGER
+from provisioning.errors import LoadTorn
+from provisioning.loads import Loads
 
 TENANT = "acme"
+# What a tag's own message would lead a phone to; nobody has one here.
+TAG_PAGE = "cloud.example/v1/sun"
 # The card lies there already; the reader looks every few milliseconds.
 PRESENT_S = 10.0
 # A busy machine may keep the software reader from answering in its 0.1 s, as a loose cable would.
 ATTEMPTS = 5
-_MS_A_DAY = 86_400_000
 _KEY_BYTES = 16
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(slots=True)
 class HeldCard:
     """A card in somebody's pocket: at one reader at a time. ``member`` is empty for nobody's."""
 
-    card: CpuCard
+    card: AnyCard
     reference: bytes
     member: str
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -46,7 +53,7 @@ class CardTable:
     """A reader and a pile of blank cards. Whatever is opened is closed by ``close``."""
 
     def __init__(self) -> None:
-        self.transport_key = os.urandom(_KEY_BYTES)
+        self._transport = TransportKey(os.urandom(_KEY_BYTES))
         self._device = Pn532Device()
         self._reader: Reader | None = None
 
@@ -56,35 +63,60 @@ class CardTable:
             self._reader.close()
         self._device.close()
 
-    def make(self, authority: Authority, api: CloudApi | None, member: str) -> HeldCard:
-        """Personalise one card; again, as a person would, when the reader fails in between."""
-        card = CpuCard(CpuState.blank(os.urandom(_KEY_BYTES), self.transport_key))
+    def make(
+        self,
+        authority: Authority,
+        api: CloudApi | None,
+        member: str,
+        kind: str = "cpu",
+        site: str = "",
+    ) -> HeldCard:
+        """Make one card of ``kind`` a member's, known at ``site`` if it can be at one alone."""
+        card = BLANKS[kind](self._transport.secret)
         self._device.insert(card)
+        reference = self._persistently(
+            lambda: self._issue(self._desk(authority, api, site), kind, member)
+        )
+        if kind in FAMILIES and FAMILIES[kind].purse:
+            self._persistently(
+                lambda: self._desk(authority, api, "").load(PURSE_START, present_s=PRESENT_S)
+            )
+        self._device.remove()
+        if self._reader:
+            self._reader.wait_for_removal(PRESENT_S)
+        return HeldCard(card, reference, member)
+
+    def _persistently(self, act: Callable[[], Outcome]) -> Outcome:
+        """Do it again, as a person would, when the reader fails in between."""
         for _ in range(ATTEMPTS - 1):
             try:
-                return self._made(card, authority, api, member)
-            except (ReaderLost, CardGone, ExchangeTimeout):
+                return act()
+            except (ReaderLost, CardGone, ExchangeTimeout, LoadTorn):
                 self._drop_reader()
-        return self._made(card, authority, api, member)
+        return act()
 
-    def _made(
-        self, card: CpuCard, authority: Authority, api: CloudApi | None, member: str
-    ) -> HeldCard:
+    @staticmethod
+    def _issue(desk: CardDesk, kind: str, member: str) -> bytes:
+        if kind == NUMBER:
+            return desk.register(member, present_s=PRESENT_S).reference
+        return desk.personalise(kind, member, present_s=PRESENT_S)
+
+    def _desk(self, authority: Authority, api: CloudApi | None, site: str) -> CardDesk:
         self._reader = self._reader or READER.open(ReaderSettings(path=f"tty:{self._device.path}"))
-        desk = CardDesk(
+        sites = authority.site_keys()
+        return CardDesk(
             reader=self._reader,
             tenant=TENANT,
             keys=authority.cards,
-            transport_key=self.transport_key,
+            sites=tuple(key for key in sites if site in (key.site, "")),
+            loads=Loads(authority.folder / "loads"),
             cloud=api,
-            day=time.time_ns() // 1_000_000 // _MS_A_DAY,
+            page=TAG_PAGE,
+            wall_s=lambda: int(time.time()),
             draw=os.urandom,
             now=time.monotonic,
+            transport=self._transport,
         )
-        reference = desk.personalise(member, present_s=PRESENT_S)
-        self._device.remove()
-        self._reader.wait_for_removal(PRESENT_S)
-        return HeldCard(card, reference, member)
 
     def _drop_reader(self) -> None:
         if self._reader:
@@ -98,8 +130,10 @@ def make_cards(authority: Authority, api: CloudApi, folder: Path) -> dict[str, H
     table = CardTable()
     try:
         cards = {
-            name: table.make(authority, api, api.add_member(f"Member {name}"))
-            for name in member_cards()
+            name: table.make(
+                authority, api, api.add_member(f"Member {name}"), carried.kind, carried.site
+            )
+            for name, carried in MEMBER_CARDS.items()
         }
         cards[STRANGER] = table.make(authority, None, "")
         cards[FORGED] = table.make(forger, None, "")

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from drivers.virtual.faults import VirtualCard
+from drivers.virtual.faults import FrameCard
 from drivers.virtual.pcscd import Pcscd
 from drivers.virtual.pn532 import Pn532Device
 from drivers.virtual.vpcd import VpcdCarrier
+from provisioning.demo.blanks import AnyCard
 
 
 class Device(Protocol):
     """The stand-in behind a reader's driver."""
 
-    def insert(self, card: VirtualCard) -> None:
+    def insert(self, card: AnyCard) -> None:
         """Present a card."""
 
     def remove(self) -> None:
@@ -23,6 +24,14 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Unplug the reader."""
+
+
+class _Contacts(VpcdCarrier):
+    """A contact reader: a card without contacts is not felt."""
+
+    def insert(self, card: AnyCard) -> None:
+        if not isinstance(card, FrameCard):
+            super().insert(card)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +57,7 @@ def pcsc_slot(pcscd: Pcscd) -> Slot:
     return Slot(
         kind="pcsc",
         path="",
-        device=VpcdCarrier("127.0.0.1", pcscd.ports[0]),
+        device=_Contacts("127.0.0.1", pcscd.ports[0]),
         virtual=True,
         slow=True,
         environment={"PCSCLITE_CSOCK_NAME": str(pcscd.socket_path)},

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from protocol.chain import Head, follows
 from protocol.errors import ProtocolError
 from protocol.grant import opening_head
-from protocol.membership.event import event_of, moves_account
+from protocol.membership.event import CARD_PURSE, STORED_VALUE, event_of, moves_account
 from protocol.membership.fold import fold
 from protocol.membership.state import State
 from protocol.record import Kind, Record, Sealed, read
@@ -89,12 +89,16 @@ class Story(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """``posted`` counts what the ledger holds; all from ``lost`` on must be 0."""
+    """``posted`` counts what the ledger holds, ``families`` taps by card family.
+
+    All from ``lost`` on must be 0.
+    """
 
     taps: int
     records: int
     posted: int
     overdrawn: int
+    families: Mapping[str, int]
     lost: int
     twice: int
     unbalanced: int
@@ -122,6 +126,7 @@ def judge(story: Story, journals: Sequence[Journal], books: Books) -> Verdict:
         records=sum(len(journal.records) for journal in journals),
         posted=len(books.records),
         overdrawn=sum(state.overdraft > 0 for state in states.values()),
+        families=_families(written),
         lost=_lost(story, written, books),
         twice=_twice(written, books),
         unbalanced=_unbalanced(books),
@@ -133,6 +138,13 @@ def judge(story: Story, journals: Sequence[Journal], books: Books) -> Verdict:
         takings_differ=_takings_differ(written, journals, books),
         taps_unexplained=abs(tap_records - story.taps),
     )
+
+
+def _families(written: Iterable[Sealed]) -> dict[str, int]:
+    """Card family -> taps, by name; a card that proved nothing is none of any."""
+    taps = (sealed.record for sealed in written if sealed.record.kind in TAP_KINDS)
+    counted = Counter(record.card.family for record in taps if record.card)
+    return dict(sorted(counted.items()))
 
 
 def _walk(journal: Journal) -> tuple[list[Sealed], int]:
@@ -258,8 +270,8 @@ def _takings_differ(written: Sequence[Sealed], journals: Sequence[Journal], book
         if record.kind is Kind.SALE:
             due[f"sales:{site}"] -= record.total
             due["points_granted"] += record.earned
-        elif record.kind is Kind.TOP_UP:
-            for tender in record.tenders:
+        for tender in record.tenders:
+            if tender.method not in (STORED_VALUE, CARD_PURSE):
                 due[f"cash:{tender.method}:{site}"] += tender.amount
     booked: Counter[str] = Counter()
     for leg in books.legs:

@@ -31,9 +31,7 @@ from protocol.credential import card_reference
 from provisioning.authority import Authority, init
 from provisioning.cards import CardDesk
 from provisioning.errors import NoCard
-
-TRANSPORT = bytes(range(16))
-DAY = 20_000
+from tests.provisioning.card_desk import DAY, TRANSPORT, card_desk
 
 
 @pytest.fixture(scope="module")
@@ -57,28 +55,19 @@ def reader(device: Pn532Device) -> Iterator[Reader]:
 
 @pytest.fixture
 def desk(reader: Reader, device: Pn532Device, authority: Authority) -> Iterator[CardDesk]:
-    yield CardDesk(
-        reader=reader,
-        tenant="acme",
-        keys=authority.cards,
-        transport_key=TRANSPORT,
-        cloud=None,
-        day=DAY,
-        draw=os.urandom,
-        now=time.monotonic,
-    )
+    yield card_desk(authority, reader)
     device.faults.clear()
     device.remove()
 
 
-def _blank(transport: bytes = TRANSPORT) -> CpuCard:
+def _blank(transport: bytes = TRANSPORT.secret) -> CpuCard:
     return CpuCard(CpuState.blank(os.urandom(16), transport))
 
 
 def _make(desk: CardDesk, device: Pn532Device, card: CpuCard) -> bytes:
     device.insert(card)
     try:
-        return desk.personalise("m-1", present_s=5.0)
+        return desk.personalise("cpu", "m-1", present_s=5.0)
     finally:
         device.remove()
         assert desk.reader.wait_for_removal(5.0)
@@ -92,7 +81,7 @@ def test_a_blank_card_becomes_one_that_a_terminal_accepts(
     assert reference == card_reference(authority.cards.reference, "cpu", card.state.serial)
     assert card.state.lifecycle == 1
     # No key that came with the card, or that others have, opens it any more.
-    assert card.state.admin_key not in (TRANSPORT, authority.cards.admin_master)
+    assert card.state.admin_key not in (TRANSPORT.secret, authority.cards.admin_master)
 
 
 def test_two_cards_have_two_admin_keys(desk: CardDesk, device: Pn532Device) -> None:
@@ -109,7 +98,7 @@ def test_the_wrong_transport_key_leaves_the_card_as_it_was(
         _make(desk, device, card)
     assert (card.state.lifecycle, card.state.file, card.state.signing_key) == (0, b"", b"")
     assert 0 < card.state.admin_tries < ADMIN_TRIES
-    card.state.admin_key = TRANSPORT
+    card.state.admin_key = TRANSPORT.secret
     _make(desk, device, card)
     assert card.state.lifecycle == 1
 
@@ -123,7 +112,7 @@ def test_a_locked_card_says_so(desk: CardDesk, device: Pn532Device) -> None:
 
 def test_no_card_is_an_error_with_a_code(desk: CardDesk) -> None:
     with pytest.raises(NoCard) as error:
-        desk.personalise("m-1", present_s=0.0)
+        desk.personalise("cpu", "m-1", present_s=0.0)
     assert error.value.code == "no_card"
 
 

@@ -27,6 +27,10 @@ COMMANDS = [
     ["terminal", "epoch"],
     ["terminal", "withdraw"],
     ["card", "personalise"],
+    ["card", "register"],
+    ["card", "load"],
+    ["card", "show"],
+    ["card", "phone"],
     ["demo"],
     ["up"],
 ]

@@ -6,7 +6,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -34,6 +33,7 @@ from provisioning.errors import (
     TerminalThere,
 )
 from provisioning.processes import free_port
+from tests.provisioning.card_desk import TRANSPORT, card_desk
 
 pytestmark = pytest.mark.broker_nats
 AT = address(TENANT, "site-1", "t-0001")
@@ -139,16 +139,7 @@ def device() -> Iterator[Pn532Device]:
 @pytest.fixture
 def desk(town: Town, api: CloudApi, device: Pn532Device) -> Iterator[CardDesk]:
     reader = READER.open(ReaderSettings(path=f"tty:{device.path}"))
-    yield CardDesk(
-        reader=reader,
-        tenant=TENANT,
-        keys=town.authority.cards,
-        transport_key=bytes(16),
-        cloud=api,
-        day=20_000,
-        draw=os.urandom,
-        now=time.monotonic,
-    )
+    yield card_desk(town.authority, reader, cloud=api)
     reader.close()
 
 
@@ -156,18 +147,18 @@ def test_a_card_is_registered_for_its_member_and_for_nobody_else(
     desk: CardDesk, device: Pn532Device, api: CloudApi
 ) -> None:
     mine, other = api.add_member("Lin Mei"), api.add_member("Wang Fang")
-    device.insert(CpuCard(CpuState.blank(os.urandom(16), bytes(16))))
-    reference = desk.personalise(mine)
+    device.insert(CpuCard(CpuState.blank(os.urandom(16), TRANSPORT.secret)))
+    reference = desk.personalise("cpu", mine)
     assert api.card_member(reference) == mine
-    assert desk.personalise(mine) == reference
+    assert desk.personalise("cpu", mine) == reference
     with pytest.raises(CardRegisteredOtherwise):
-        desk.personalise(other)
+        desk.personalise("cpu", other)
     assert api.card_member(reference) == mine
 
 
 def test_a_card_for_a_member_that_nobody_knows_is_refused(
     desk: CardDesk, device: Pn532Device
 ) -> None:
-    device.insert(CpuCard(CpuState.blank(os.urandom(16), bytes(16))))
+    device.insert(CpuCard(CpuState.blank(os.urandom(16), TRANSPORT.secret)))
     with pytest.raises(CloudRefused, match="member"):
-        desk.personalise("m-nobody")
+        desk.personalise("cpu", "m-nobody")

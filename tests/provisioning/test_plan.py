@@ -11,13 +11,13 @@ from provisioning.demo.plan import (
     CUT_FROM,
     CUT_SITE,
     FORGED,
+    MEMBER_CARDS,
     SITES,
     STRANGER,
     TERMINALS,
     TRAVELLERS,
     PlannedTap,
     draw,
-    member_cards,
 )
 
 
@@ -52,21 +52,21 @@ def test_the_default_day_has_everything_in_it() -> None:
     assert kinds["sale"] > kinds["top_up"] > 0
     assert kinds["look"] > 0
     assert sum(bool(tap.voids) for _, tap in taps) > 0
-    assert {STRANGER, FORGED, *member_cards()} == {tap.card for _, tap in taps}
+    assert {STRANGER, FORGED, *MEMBER_CARDS} == {tap.card for _, tap in taps}
 
 
 def test_every_member_pays_in_before_anything_else() -> None:
     first: dict[str, PlannedTap] = {}
     for _, tap in sorted(_all(draw(SEED, TAPS)), key=lambda each: each[1].at):
         first.setdefault(tap.card, tap)
-    for card in member_cards():
+    for card in MEMBER_CARDS:
         assert (first[card].order or {})["kind"] == "top_up"
 
 
 @pytest.mark.parametrize("slow", [(), ("t-0002",)])
 def test_travellers_spend_on_both_sides_of_the_cut(slow: tuple[str]) -> None:
     taps = sorted(_all(draw(SEED, TAPS, slow)), key=lambda each: each[1].at)
-    for card in member_cards()[:TRAVELLERS]:
+    for card in list(MEMBER_CARDS)[:TRAVELLERS]:
         later = [(terminal, tap) for terminal, tap in taps if tap.card == card][1:]
         assert [tap.at > CUT_FROM for _, tap in later] == [True, True]
         assert {SITES[terminal] == CUT_SITE for terminal, _ in later} == {True, False}

@@ -1,0 +1,246 @@
+"""Every family at the card desk: written, read back, registered, loaded; torn away on the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from drivers.card import CardIdentity
+from drivers.errors import CardGone, CardRefused, CardUnknown
+from drivers.reader import Presented, Reader, ReaderSettings
+from drivers.readers.nfc import READER
+from drivers.virtual.cards.ultralight import UltralightCard
+from drivers.virtual.cards.ultralight_state import UltralightState
+from drivers.virtual.faults import FrameCard
+from drivers.virtual.pn532 import Pn532Device
+from protocol.errors import ProductError
+from protocol.record import CardClass
+from provisioning.authority import Authority, init
+from provisioning.cards import FAMILIES, CardDesk
+from provisioning.demo.blanks import BLANKS, NUMBER, AnyCard
+from provisioning.errors import (
+    CardProvable,
+    LoadTooLarge,
+    LoadTorn,
+    LoadUnclear,
+    NoPurse,
+    SiteUnnamed,
+)
+from tests.drivers.frame_world import FrameReader
+from tests.drivers.world import DirectReader
+from tests.provisioning.card_desk import TRANSPORT, card_desk
+
+PURSES = [name for name, kind in FAMILIES.items() if kind.purse]
+ASSURANCE = dict.fromkeys(PURSES, CardClass.VALUE)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    authority = init(tmp_path_factory.mktemp("site") / "authority", "acme", datetime.now(UTC))
+    for site in ("quay", "pier"):
+        authority.site_key(site)
+    return authority
+
+
+@pytest.fixture(scope="module")
+def device() -> Iterator[Pn532Device]:
+    device = Pn532Device()
+    yield device
+    device.close()
+
+
+@pytest.fixture(scope="module")
+def reader(device: Pn532Device) -> Iterator[Reader]:
+    reader = READER.open(ReaderSettings(path=f"tty:{device.path}"))
+    yield reader
+    reader.close()
+
+
+def sites_of(family: str) -> tuple[str, ...]:
+    """As many of the two sites as a card of the family can know; a slot above 0 for the others."""
+    return ("quay", "pier")[: FAMILIES[family].sites] if FAMILIES[family].sites > 1 else ("pier",)
+
+
+def blank(family: str) -> AnyCard:
+    """A card as delivered."""
+    return BLANKS[family](TRANSPORT.secret)
+
+
+class Field(FrameReader):
+    """A reader that selects its card anew whenever it looks, as nfcpy does."""
+
+    def wait_for_card(self, timeout_s: float) -> Presented | None:
+        self.card.reset()
+        return super().wait_for_card(timeout_s)
+
+
+def direct(card: AnyCard) -> DirectReader | Field:
+    """A reader with this card and no bus."""
+    return Field(card) if isinstance(card, FrameCard) else DirectReader(card)
+
+
+def counted(on: DirectReader | Field) -> int:
+    """How many exchanges there were."""
+    return len(on.said if isinstance(on, Field) else on.sent)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_blank_card_becomes_one_that_a_terminal_accepts(
+    authority: Authority, device: Pn532Device, reader: Reader, family: str
+) -> None:
+    desk = card_desk(authority, reader, *sites_of(family))
+    card = blank(family)
+    device.insert(card)
+    try:
+        reference = desk.personalise(family, "m-1", present_s=5.0)
+        assert desk.personalise(family, "m-1", present_s=5.0) == reference
+        identity = desk.show(present_s=5.0).identity
+    finally:
+        device.remove()
+        assert reader.wait_for_removal(5.0)
+    assert (identity.family, identity.reference) == (family, reference)
+    assert identity.assurance is ASSURANCE.get(family, CardClass.SECURE)
+
+
+def test_an_ultralight_c_is_found_to_be_one_and_stays_a_number(
+    authority: Authority, device: Pn532Device, reader: Reader
+) -> None:
+    desk = card_desk(authority, reader, "pier")
+    device.insert(UltralightCard(UltralightState.blank(b"\x04" + os.urandom(6), aes=False)))
+    try:
+        reference = desk.personalise("ultralight", "m-1", present_s=5.0)
+        identity = desk.show(present_s=5.0).identity
+        with pytest.raises(CardProvable):
+            desk.register("m-1", present_s=5.0)
+    finally:
+        device.remove()
+        assert reader.wait_for_removal(5.0)
+    assert (identity.family, identity.assurance) == ("ultralight", CardClass.UID)
+    assert identity.reference == reference
+
+
+@pytest.mark.parametrize("answer_lost", [False, True], ids=["unheard", "answer-lost"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_card_torn_away_at_any_command_is_repaired_by_a_second_run(
+    authority: Authority, family: str, *, answer_lost: bool
+) -> None:
+    whole = direct(blank(family))
+    card_desk(authority, whole, *sites_of(family)).personalise(family, "m-1")
+    for at in range(1, counted(whole) + 1):
+        torn = direct(blank(family))
+        torn.faults.cut_after(at, answer_lost=answer_lost)
+        desk = card_desk(authority, torn, *sites_of(family))
+        with pytest.raises(CardGone):
+            desk.personalise(family, "m-1")
+        torn.card.reset()
+        assert desk.personalise(family, "m-1")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_card_of_another_estate_is_not_taken_over(
+    authority: Authority, tmp_path: Path, family: str
+) -> None:
+    other = init(tmp_path / "other", "acme", datetime.now(UTC))
+    on = direct(blank(family))
+    card_desk(other, on, *sites_of(family)).personalise(family, "m-1")
+    on.card.reset()
+    with pytest.raises(ProductError):
+        card_desk(authority, on, *sites_of(family)).personalise(family, "m-1")
+    on.card.reset()
+    assert card_desk(other, on, *sites_of(family)).personalise(family, "m-1")
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if FAMILIES[name].sites == 1])
+def test_a_card_of_one_site_asks_which(authority: Authority, family: str) -> None:
+    on = direct(blank(family))
+    for sites in ((), ("quay", "pier")):
+        with pytest.raises(SiteUnnamed):
+            card_desk(authority, on, *sites).personalise(family, "m-1")
+    assert counted(on) == 0
+
+
+def test_another_familys_card_is_refused_unwritten(authority: Authority) -> None:
+    for family in FAMILIES:
+        for other in FAMILIES:
+            on = direct(blank(other))
+            if other != family and FAMILIES[other].technology is FAMILIES[family].technology:
+                with pytest.raises(CardUnknown):
+                    card_desk(authority, on, *sites_of(family)).personalise(family, "m-1")
+
+
+def test_a_number_is_registered_and_earns(
+    authority: Authority, device: Pn532Device, reader: Reader
+) -> None:
+    desk = card_desk(authority, reader, "quay", "pier")
+    device.insert(blank(NUMBER))
+    try:
+        identity: CardIdentity = desk.register("m-1", present_s=5.0)
+        with pytest.raises(NoPurse):
+            desk.load(1, present_s=5.0)
+    finally:
+        device.remove()
+        assert reader.wait_for_removal(5.0)
+    assert (identity.family, identity.assurance) == (NUMBER, CardClass.UID)
+
+
+def purse(authority: Authority, family: str) -> tuple[CardDesk, DirectReader]:
+    """An issued card with a purse, on a reader."""
+    on = direct(blank(family))
+    assert isinstance(on, DirectReader)
+    desk = card_desk(authority, on, "quay", "pier")
+    desk.personalise(family, "m-1")
+    on.sent.clear()
+    return desk, on
+
+
+@pytest.mark.parametrize("family", PURSES)
+def test_money_is_put_on_a_purse(authority: Authority, family: str) -> None:
+    desk, on = purse(authority, family)
+    assert [desk.load(amount).balance for amount in (5_000, 300)] == [5_000, 5_300]
+    on.card.reset()
+    assert desk.show().identity.balance_before == 5_300
+    with pytest.raises((LoadTooLarge, CardRefused)):
+        desk.load(2_000_000)
+    assert desk.load(1).balance == 5_301
+    assert not list((authority.folder / "loads").iterdir())
+
+
+@pytest.mark.parametrize("family", PURSES)
+@pytest.mark.parametrize("answer_lost", [False, True], ids=["unheard", "answer-lost"])
+def test_a_load_torn_anywhere_is_on_the_card_once(
+    authority: Authority, family: str, *, answer_lost: bool
+) -> None:
+    desk, whole = purse(authority, family)
+    desk.load(700)
+    for at in range(1, len(whole.sent) + 1):
+        desk, on = purse(authority, family)
+        on.faults.cut_after(at, answer_lost=answer_lost)
+        with pytest.raises((CardGone, LoadTorn)):
+            desk.load(700)
+        on.card.reset()
+        loaded = desk.load(700)
+        assert loaded.balance == 700, at
+        assert desk.loads.pending(loaded.reference) is None
+
+
+def test_a_load_that_the_card_cannot_explain_is_left_to_a_person(authority: Authority) -> None:
+    desk, whole = purse(authority, "pboc_purse")
+    desk.load(100)
+    desk, on = purse(authority, "pboc_purse")
+    on.faults.cut_after(len(whole.sent))
+    with pytest.raises(LoadTorn):
+        desk.load(100)
+    on.card.reset()
+    reference = desk.show().identity.reference
+    intent = desk.loads.pending(reference)
+    assert intent is not None
+    desk.loads.forget(reference)  # as at another desk
+    desk.load(100)
+    desk.loads.note(reference, intent)
+    with pytest.raises(LoadUnclear):
+        desk.load(100)
+    assert desk.show().identity.balance_before == 200
