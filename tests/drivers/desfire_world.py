@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
-from typing import TypeVar
 
-from drivers.desfire.frames import Steps
 from drivers.desfire.layout import (
     APPLICATION,
     CHANGE_KEY,
@@ -18,15 +15,12 @@ from drivers.desfire.layout import (
 )
 from drivers.desfire.purse import Changed, Intent, Purse, credit, open_purse
 from drivers.desfire.session import Session, authenticate, select
-from drivers.exchange import Deadlines, hold
 from drivers.personalise_desfire import CardKeys, personalise
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import EV2, DesfireState
 from protocol.credential import card_reference
 from protocol.estate import EstateKey
-from tests.drivers.world import TRUST, DirectReader
-
-Result = TypeVar("Result")
+from tests.drivers.world import TRUST, DirectReader, do
 
 TRANSPORT_KEY = bytes(range(16))
 ESTATE = EstateKey(bytes(range(64, 96)))
@@ -51,11 +45,6 @@ def reference(number: int = 1) -> bytes:
 def tid(number: int) -> bytes:
     """Id of the n-th debit."""
     return number.to_bytes(16, "big")
-
-
-def do(steps: Steps[Result], reader: DirectReader) -> Result:
-    """Hold a dialogue with the card that lies on the reader."""
-    return hold(steps, reader, Deadlines(), time.monotonic, extended=reader.extended)
 
 
 def blank_desfire(number: int = 1, generation: int = EV2) -> DesfireCard:

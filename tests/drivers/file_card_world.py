@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from os import urandom
-from typing import TypeVar
 
 from drivers.card import CardIdentity, CardTrust
 from drivers.cards.file_card import (
@@ -16,21 +14,16 @@ from drivers.cards.file_card import (
     READ_KEYS,
     Member,
     MemberKeys,
-    Steps,
     identify,
     key_input,
     personalise,
 )
-from drivers.exchange import Deadlines, hold
 from drivers.virtual.cards.file_card import FileCard
 from drivers.virtual.cards.file_card_state import Access, File, FileCardState, Secret
 from protocol.card_keys import ChangeKey, SiteKey, TransportKey
-from tests.drivers.frame_world import ESTATE
-from tests.drivers.world import NONCE, PRESENTED, TENANT, TODAY, TRUST, DirectReader, serial
+from tests.drivers.frame_world import ESTATE, PIER, QUAY
+from tests.drivers.world import NONCE, PRESENTED, TENANT, TODAY, TRUST, DirectReader, do, serial
 
-Result = TypeVar("Result")
-
-QUAY, PIER = ESTATE.site_key("quay", 0), ESTATE.site_key("pier", 3)
 FILE_TRUST = replace(TRUST, site=QUAY)
 SITES = (QUAY, PIER)
 KEYS = MemberKeys(ESTATE.change_key, SITES)
@@ -92,16 +85,10 @@ def issue(
     return do(personalise(TRANSPORT, replace(KEYS, sites=sites), say, urandom), reader)
 
 
-def do(steps: Steps[Result], reader: DirectReader) -> Result:
-    """Hold a dialogue with the card that lies on the reader."""
-    return hold(steps, reader, Deadlines(), time.monotonic, extended=False)
-
-
 def ask(reader: DirectReader, trust: CardTrust = FILE_TRUST) -> CardIdentity:
     """Identify a card that was presented anew."""
     reader.card.reset()
-    dialogue = identify(trust, PRESENTED, NONCE)
-    return hold(dialogue, reader, Deadlines(), time.monotonic, extended=False)
+    return do(identify(trust, PRESENTED, NONCE), reader)
 
 
 def state(reader: DirectReader) -> FileCardState:

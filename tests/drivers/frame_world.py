@@ -24,6 +24,8 @@ ESTATE = EstateKey(bytes(range(100, 132)))
 SITE = ESTATE.site_key("pier")
 OTHER_SITE = ESTATE.site_key("mall")
 SITE_TRUST = replace(TRUST, site=SITE)
+# Sites whose keys are on one card, each in its slot.
+QUAY, PIER = ESTATE.site_key("quay", 0), ESTATE.site_key("pier", 3)
 TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
 
 from drivers.card import CardIdentity, CardTrust
 from drivers.cards.pboc_purse import (
@@ -25,19 +23,14 @@ from drivers.cards.pboc_purse import (
     load,
     open_purse,
 )
-from drivers.exchange import Deadlines, hold
-from drivers.purse import Steps
 from drivers.secure_channel.pboc import Purse
 from drivers.secure_channel.pboc_host import LoadGrant, LoadRequest, PurchaseClaim, grant
 from drivers.virtual.cards.pboc_purse import PbocPurseCard
 from drivers.virtual.cards.pboc_purse_state import PurseState
 from protocol.card_keys import CreditKey, TransactionKey
-from tests.drivers.frame_world import ESTATE
-from tests.drivers.world import NONCE, PRESENTED, TRUST, DirectReader
+from tests.drivers.frame_world import ESTATE, PIER, QUAY
+from tests.drivers.world import NONCE, PRESENTED, TRUST, DirectReader, do
 
-Result = TypeVar("Result")
-
-QUAY, PIER = ESTATE.site_key("quay", 0), ESTATE.site_key("pier", 3)
 PURSE_TRUST = replace(TRUST, site=QUAY)
 TERMINAL, OTHER_TERMINAL = bytes.fromhex("000000000007"), bytes.fromhex("000000000009")
 GRANTED_AT = bytes.fromhex("20241003120000")
@@ -82,11 +75,6 @@ def purse_card(
     )
     state.purse.balance = balance
     return PbocPurseCard(state, draw=draw)
-
-
-def do(steps: Steps[Result], reader: DirectReader) -> Result:
-    """Hold a dialogue with the card that lies on the reader."""
-    return hold(steps, reader, Deadlines(), time.monotonic, extended=reader.extended)
 
 
 def opened(reader: DirectReader) -> OpenPurse:
@@ -140,8 +128,7 @@ class Cloud:
 def ask(reader: DirectReader, trust: CardTrust = PURSE_TRUST) -> CardIdentity:
     """Identify a card that was presented anew."""
     reader.card.reset()
-    dialogue = identify(trust, PRESENTED, NONCE)
-    return hold(dialogue, reader, Deadlines(), time.monotonic, extended=False)
+    return do(identify(trust, PRESENTED, NONCE), reader)
 
 
 def state(reader: DirectReader) -> PurseState:

@@ -41,7 +41,6 @@ from tests.drivers.desfire_world import (
     QUAY,
     READER_ID,
     blank_desfire,
-    do,
     intent_of,
     issued_desfire,
     load,
@@ -52,7 +51,7 @@ from tests.drivers.desfire_world import (
     uid,
 )
 from tests.drivers.frame_world import check_transcript, draws
-from tests.drivers.world import NONCE, DirectReader, member_card
+from tests.drivers.world import NONCE, DirectReader, do, member_card
 
 AMOUNT = 700
 DEBIT_APDUS = 4

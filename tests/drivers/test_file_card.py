@@ -32,22 +32,28 @@ from protocol.record import CardClass
 from tests.drivers.file_card_world import (
     FILE_TRUST,
     KEYS,
-    PIER,
-    QUAY,
     SITES,
     TRANSPORT,
     ask,
     blank_card,
-    do,
     file_card,
     issue,
     member,
     member_of,
     state,
 )
-from tests.drivers.frame_world import ESTATE, check_transcript, draws
+from tests.drivers.frame_world import ESTATE, PIER, QUAY, check_transcript, draws
 from tests.drivers.rigs import Rig, present
-from tests.drivers.world import NONCE, PRESENTED, TODAY, TRUST, DirectReader, member_card, serial
+from tests.drivers.world import (
+    NONCE,
+    PRESENTED,
+    TODAY,
+    TRUST,
+    DirectReader,
+    do,
+    member_card,
+    serial,
+)
 
 
 def test_a_member_file_is_read_in_four_commands_and_never_in_clear() -> None:

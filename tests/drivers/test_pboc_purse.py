@@ -54,7 +54,6 @@ from tests.drivers.purse_world import (
     ask,
     begun,
     claim,
-    do,
     fill,
     host,
     number,
@@ -65,7 +64,7 @@ from tests.drivers.purse_world import (
     transaction_key,
 )
 from tests.drivers.rigs import Rig, present
-from tests.drivers.world import NONCE, TRUST, DirectReader, member_card
+from tests.drivers.world import NONCE, TRUST, DirectReader, do, member_card
 
 
 def test_a_purse_says_who_it_is_what_it_holds_and_how_often_it_paid() -> None:

@@ -33,7 +33,6 @@ from tests.drivers.desfire_world import (
     QUAY,
     TRANSPORT_KEY,
     blank_desfire,
-    do,
     intent_of,
     issued_desfire,
     load,
@@ -41,7 +40,7 @@ from tests.drivers.desfire_world import (
     opened,
     uid,
 )
-from tests.drivers.world import DirectReader, member_card
+from tests.drivers.world import DirectReader, do, member_card
 
 
 def issue_to(reader: DirectReader, keys: CardKeys = KEYS, *, again: bool = False) -> bytes:

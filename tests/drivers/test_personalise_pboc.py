@@ -16,19 +16,9 @@ from drivers.virtual.cards.pboc_purse import PbocPurseCard
 from drivers.virtual.cards.pboc_purse_state import MAC_TRIES, PurseState
 from protocol.card_keys import TransportKey
 from protocol.estate import EstateKey
-from tests.drivers.frame_world import ESTATE
-from tests.drivers.purse_world import (
-    PIER,
-    PURSE_TRUST,
-    QUAY,
-    claim,
-    do,
-    fill,
-    number,
-    opened,
-    pay,
-)
-from tests.drivers.world import NONCE, DirectReader, member_card
+from tests.drivers.frame_world import ESTATE, PIER, QUAY
+from tests.drivers.purse_world import PURSE_TRUST, claim, fill, number, opened, pay
+from tests.drivers.world import NONCE, DirectReader, do, member_card
 
 TRANSPORT = TransportKey(bytes(range(16)))
 LAST_DAY = (date(2024, 12, 31) - date(1970, 1, 1)).days

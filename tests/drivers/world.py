@@ -6,9 +6,11 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from drivers.apdu import CommandApdu, ResponseApdu
 from drivers.card import NONCE_BYTES, CardIdentity, CardTrust
 from drivers.errors import CardGone, DriverError
 from drivers.exchange import Deadlines, hold
@@ -21,6 +23,8 @@ from drivers.virtual.cards.cpu_state import CpuState
 from drivers.virtual.faults import CardLeft, Faults, VirtualCard
 from protocol.credential import Credential, card_reference, issue
 from protocol.signing import Ed25519Signer
+
+Result = TypeVar("Result")
 
 TRANSPORT_KEY = bytes(range(16))
 MASTER_KEY = bytes(range(16, 32))
@@ -117,6 +121,11 @@ class DirectReader:
         """See Reader."""
 
 
+def do(steps: Generator[CommandApdu, ResponseApdu, Result], reader: DirectReader) -> Result:
+    """Hold a dialogue with the card that lies on the reader."""
+    return hold(steps, reader, Deadlines(), time.monotonic, extended=reader.extended)
+
+
 def issue_to(
     reader: DirectReader,
     make_credential: Callable[[bytes, bytes], bytes] = signed_credential,
@@ -126,7 +135,7 @@ def issue_to(
     """Personalise the card on the reader."""
     dialogue = personalise(transport_key, own_key, make_credential, NONCE, again=again)
     reader.card.reset()
-    return hold(dialogue, reader, Deadlines(), time.monotonic, extended=reader.extended)
+    return do(dialogue, reader)
 
 
 def blank_card(number: int = 1, *, t0: bool = False) -> CpuCard:

@@ -16,8 +16,8 @@ from drivers.desfire.settings import (
     ValueFile,
 )
 from drivers.secure_channel.channel import CommunicationMode
-from tests.drivers.desfire_world import TRANSPORT_KEY, blank_desfire, do
-from tests.drivers.world import DirectReader
+from tests.drivers.desfire_world import TRANSPORT_KEY, blank_desfire
+from tests.drivers.world import DirectReader, do
 
 AID = bytes.fromhex("112233")
 STANDARD, BACKUP, VALUE, LINEAR, CYCLIC, OPEN = range(1, 7)

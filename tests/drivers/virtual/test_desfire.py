@@ -17,7 +17,7 @@ from drivers.errors import CardRefused
 from drivers.secure_channel.channel import CommunicationMode
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import DesfireState
-from tests.drivers.desfire_world import TRANSPORT_KEY, do, loaded_desfire, uid
+from tests.drivers.desfire_world import TRANSPORT_KEY, loaded_desfire, uid
 from tests.drivers.virtual.desfire_bench import (
     AID,
     BACKUP,
@@ -38,7 +38,7 @@ from tests.drivers.virtual.desfire_bench import (
     files,
     key,
 )
-from tests.drivers.world import DirectReader
+from tests.drivers.world import DirectReader, do
 
 MODES = list(CommunicationMode)
 PLAIN, MAC, FULL = MODES

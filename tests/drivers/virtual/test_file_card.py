@@ -27,12 +27,11 @@ from tests.drivers.file_card_world import (
     PLAIN_KEY,
     PLAIN_SECRET,
     PUBLIC,
-    QUAY,
     VISITS,
-    do,
     file_card,
 )
-from tests.drivers.world import NONCE, DirectReader, serial
+from tests.drivers.frame_world import QUAY
+from tests.drivers.world import NONCE, DirectReader, do, serial
 
 
 def say(card: FileCard, command: CommandApdu) -> ResponseApdu:

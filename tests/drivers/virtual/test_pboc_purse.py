@@ -18,21 +18,20 @@ from drivers.errors import (
     CardRefused,
 )
 from drivers.virtual.cards.pboc_purse_state import MAC_TRIES, PurseState
+from tests.drivers.frame_world import QUAY
 from tests.drivers.purse_world import (
     AMOUNT,
     BALANCE,
-    QUAY,
     TERMINAL,
     ask,
     begun,
     claim,
-    do,
     opened,
     pay,
     purse_card,
     state,
 )
-from tests.drivers.world import DirectReader
+from tests.drivers.world import DirectReader, do
 
 QUAY_OTHER = QUAY.read_key(b"another card")
 
