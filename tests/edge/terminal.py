@@ -46,8 +46,10 @@ def named(key: Ed25519Verifier) -> str:
     return f"{key.algorithm}:{key.public.hex()}"
 
 
-def write_folder(folder: Path, broker: Broker, http_port: int, reader_path: str) -> Path:
-    """Make ``folder`` an enrolled terminal; return its edge.toml."""
+def write_folder(
+    folder: Path, broker: Broker, http_port: int, reader_path: str, devices: str = ""
+) -> Path:
+    """Make ``folder`` an enrolled terminal; return its edge.toml, with the tables ``devices``."""
     folder.mkdir(exist_ok=True)
     identity = broker.identities[AT]
     (folder / "signing.pem").write_bytes(
@@ -80,6 +82,7 @@ path = "tty:{reader_path}"
 [http]
 port = {http_port}
 token_file = "till.token"
+{devices}
 """)
     return file
 
@@ -87,11 +90,17 @@ token_file = "till.token"
 class TerminalProcess:
     """``python -m edge`` with a reader; start and kill it as often as a test likes."""
 
-    def __init__(self, folder: Path, broker: Broker, arguments: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broker: Broker,
+        arguments: list[str] | None = None,
+        devices: str = "",
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.reader = Pn532Device()
-        self.config = write_folder(folder, broker, self.port, self.reader.path)
+        self.config = write_folder(folder, broker, self.port, self.reader.path, devices)
         command = arguments or [sys.executable, "-m", "edge"]
         self.child = Child(
             "edge",
@@ -123,6 +132,14 @@ class TerminalProcess:
     def answer(self, order: str, wait_s: float = 10) -> dict[str, Any]:
         """Wait for an order's answer as a till does."""
         return self._ask("GET", f"/v1/orders/{order}?wait_s={wait_s}")[1]
+
+    def ask_receipt(self, order: str) -> dict[str, Any]:
+        """Have a receipt printed as a till does."""
+        return self._ask("POST", f"/v1/orders/{order}/receipt")[1]
+
+    def receipt(self, order: str) -> dict[str, Any]:
+        """What became of a receipt."""
+        return self._ask("GET", f"/v1/orders/{order}/receipt")[1]
 
     def _ask(
         self, method: str, path: str, body: dict[str, Any] | None = None
