@@ -11,14 +11,11 @@ from dataclasses import dataclass
 
 from drivers.desfire.frames import Steps
 from drivers.desfire.layout import (
-    APPLICATION,
     APPLICATION_SETTINGS,
     CHANGE_KEY,
     CREDIT_KEY,
     SITE_KEYS,
-    TRANSACTION_FILE,
     files,
-    key_input,
 )
 from drivers.desfire.purse import open_purse
 from drivers.desfire.session import (
@@ -34,6 +31,7 @@ from drivers.desfire.settings import Generation
 from drivers.errors import CardForged, CardIssued, CardRefused, CardUnknown
 from drivers.reader import Presented
 from protocol.card_keys import ChangeKey, CreditKey, SiteKey, TransactionKey, card_input
+from protocol.desfire_purse import APPLICATION, TRANSACTION_FILE, TRANSACTION_KEY, key_input
 
 KEY_VERSION = 1  # of every key that we wrote; 0 is a key as delivered
 # On the card: its key and settings may change; applications only come and go with its key.
@@ -113,7 +111,7 @@ def _make_application(card: Session) -> Steps[None]:
 def _write_application(uid: bytes, keys: CardKeys, draw: Callable[[int], bytes]) -> Steps[None]:
     yield from select(APPLICATION)
     session = yield from authenticate(_NEW_KEY, CHANGE_KEY, draw(16))
-    transaction_key = keys.transaction(key_input(uid, CHANGE_KEY)).secret
+    transaction_key = keys.transaction(key_input(uid, TRANSACTION_KEY)).secret
     for number, settings in files(site.slot for site in keys.sites).items():
         if number == TRANSACTION_FILE:
             yield from session.create_transaction_mac_file(

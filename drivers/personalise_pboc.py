@@ -19,8 +19,6 @@ from drivers.cards.pboc_purse import (
     INFO_FILE,
     PRESENCE_KEYS,
     PURCHASE_KEYS,
-    TRANSACTION_KEY,
-    key_input,
 )
 from drivers.errors import CardForeign, CardForged, CardUnknown
 from drivers.iso7816 import get_challenge, read_binary, select_name
@@ -32,6 +30,7 @@ from drivers.secure_channel.pboc_issuer import (
     write_key,
 )
 from protocol.card_keys import ChangeKey, CreditKey, SiteKey, TransactionKey, TransportKey
+from protocol.pboc_purse import TRANSACTION_KEY, key_input
 
 LINE_KEY = 0x32  # number of the line key in the input of AN10922
 

@@ -30,11 +30,22 @@ from drivers.purse import Debited as PurseDebited
 from drivers.purse import Settled as PurseSettled
 from drivers.reader import Presented
 from drivers.secure_channel import pboc
-from drivers.secure_channel.pboc import LoadOffer, PurchaseOffer, Purse
-from drivers.secure_channel.pboc_host import LoadGrant, LoadRequest, PurchaseClaim
+from drivers.secure_channel.pboc import LoadOffer, PurchaseOffer
+from drivers.secure_channel.pboc_host import LoadGrant, LoadRequest
 from protocol.block_cipher import one_block, triple_des
-from protocol.card_keys import ReadKey, SiteKey, card_input
+from protocol.card_keys import ReadKey, SiteKey
 from protocol.credential import card_reference
+from protocol.pboc_purse import (
+    MAC_BYTES,
+    TERMINAL_BYTES,
+    PurchaseClaim,
+    Purse,
+    key_input,
+    mac,
+    purchase_proof,
+    session_key,
+    transaction,
+)
 from protocol.record import CardClass
 
 FAMILY = "pboc_purse"
@@ -44,13 +55,11 @@ INFO_BYTES = 30
 LOG_RECORDS = 10
 LOG_RECORD_BYTES = 23
 CHALLENGE_BYTES = 8
-TERMINAL_BYTES = 6
 # Numbers of keys in the input of AN10922; the site's slot is added to the first two.
-PURCHASE_KEYS, PRESENCE_KEYS, CREDIT_KEY, TRANSACTION_KEY = 0x10, 0x20, 0x30, 0x31
+PURCHASE_KEYS, PRESENCE_KEYS, CREDIT_KEY = 0x10, 0x20, 0x30
 # The index by which the card knows the keys of one kind: the site's slot is added for a purchase.
 FIRST_INDEX = 1
 
-_KEY_INPUT_LABEL = b"TLP"
 _NOBODY = bytes(6)  # terminal of an INITIALIZE that only looks
 _NO_SUCH_KEY, _NOT_PROVED, _NO_RECORD = 0x9403, 0x9406, 0x6A83
 
@@ -113,11 +122,6 @@ class Settled:
 
     fate: Fate
     debited: Debited | None = None
-
-
-def key_input(number: bytes, slot: int) -> bytes:
-    """AN10922 input of one key of one card."""
-    return card_input(number, _KEY_INPUT_LABEL, slot)
 
 
 def open_purse(trust: CardTrust, nonce: bytes) -> Steps[OpenPurse]:
@@ -211,13 +215,11 @@ def debit(purse: OpenPurse, purchase: Purchase) -> Steps[Debited]:
     """
     claim = purchase.claim
     key = _session_key(purse, purchase)
-    details = pboc.transaction(
-        claim.amount, claim.purse.purchase_type, claim.terminal, claim.moment
-    )
-    response = yield pboc.debit(claim.terminal_seq, claim.moment, pboc.mac(key, details))
+    details = transaction(claim.amount, claim.purse.purchase_type, claim.terminal, claim.moment)
+    response = yield pboc.debit(claim.terminal_seq, claim.moment, mac(key, details))
     if not response.ok:
         raise refused(response, "DEBIT FOR PURCHASE")
-    tac, mac2 = response.data[: pboc.MAC_BYTES], response.data[pboc.MAC_BYTES :]
+    tac, mac2 = response.data[:MAC_BYTES], response.data[MAC_BYTES:]
     if not compare_digest(mac2, _mac2(key, purchase)):
         raise ChannelBroken("DEBIT FOR PURCHASE: wrong MAC2")
     return Debited(purchase.sequence, tac, purchase.balance_after)
@@ -225,11 +227,11 @@ def debit(purse: OpenPurse, purchase: Purchase) -> Steps[Debited]:
 
 def _session_key(purse: OpenPurse, purchase: Purchase) -> bytes:
     text = pboc.purchase_input(purchase.offer, purchase.claim.terminal_seq)
-    return pboc.session_key(purse.key.secret, text)
+    return session_key(purse.key.secret, text)
 
 
 def _mac2(key: bytes, purchase: Purchase) -> bytes:
-    return pboc.mac(key, pboc.purchase_mac2_input(purchase.claim.amount))
+    return mac(key, pboc.purchase_mac2_input(purchase.claim.amount))
 
 
 def fate(purse: OpenPurse, purchase: Purchase) -> Steps[Settled]:
@@ -242,7 +244,7 @@ def fate(purse: OpenPurse, purchase: Purchase) -> Steps[Settled]:
         return Settled(Fate.NOT_MOVED)
     kind = purchase.claim.purse.purchase_type
     kept = yield from _prove(kind, purchase.offer.offline_seq)
-    mac2, tac = kept[: pboc.MAC_BYTES], kept[pboc.MAC_BYTES :]
+    mac2, tac = kept[:MAC_BYTES], kept[MAC_BYTES:]
     if compare_digest(mac2, _mac2(_session_key(purse, purchase), purchase)):
         return Settled(Fate.MOVED, Debited(purchase.sequence, tac, purchase.balance_after))
     return Settled(resolve(purchase, purse.sequence, (yield from _read_log())))
@@ -256,7 +258,7 @@ def resolve(purchase: Purchase, sequence: int, log: tuple[bytes, ...]) -> Fate:
     """
     claim = purchase.claim
     kind = claim.purse.purchase_type
-    details = pboc.transaction(claim.amount, kind, claim.terminal, claim.moment)
+    details = transaction(claim.amount, kind, claim.terminal, claim.moment)
     if any(record[5:] == details for record in log):
         return Fate.MOVED
     since = sequence - purchase.sequence
@@ -267,10 +269,10 @@ def resolve(purchase: Purchase, sequence: int, log: tuple[bytes, ...]) -> Fate:
 
 def _prove(kind: int, sequence: bytes) -> Steps[bytes]:
     """GET TRANSACTION PROVE: MAC and TAC of the transaction with this number, or nothing."""
-    response = yield CommandApdu(0x80, 0x5A, 0x00, kind, sequence, ne=2 * pboc.MAC_BYTES)
+    response = yield CommandApdu(0x80, 0x5A, 0x00, kind, sequence, ne=2 * MAC_BYTES)
     if response.sw == _NOT_PROVED:
         return b""
-    if not response.ok or len(response.data) != 2 * pboc.MAC_BYTES:
+    if not response.ok or len(response.data) != 2 * MAC_BYTES:
         raise refused(response, "GET TRANSACTION PROVE")
     return response.data
 
@@ -320,7 +322,7 @@ def load_proof(request: LoadRequest) -> Steps[bytes]:
     Only the cloud can tell whether it is that load's; empty when the card has none for it.
     """
     kept = yield from _prove(request.purse.load_type, request.offer.online_seq)
-    return kept[pboc.MAC_BYTES :]
+    return kept[MAC_BYTES:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,9 +367,7 @@ def _purchase(intent: bytes) -> Purchase:
 
 def _said(purchase: Purchase, debited: Debited | None) -> PurseDebited:
     """In the words of every family: the counter is the number of the card's next purchase."""
-    claim, proof = purchase.claim, b""
-    if debited is not None:
-        proof = debited.tac + claim.terminal_seq.to_bytes(4, "big") + claim.moment
+    proof = b"" if debited is None else purchase_proof(purchase.claim, debited.tac)
     return PurseDebited(purchase.sequence + 1, purchase.balance_after, proof)
 
 

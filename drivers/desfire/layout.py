@@ -1,9 +1,8 @@
-"""Our application on a DESFire: which key and which file is where, and what a record says."""
+"""Our application on a DESFire: which key is where, and who may do what with its files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from drivers.desfire.settings import (
     ApplicationSettings,
@@ -14,13 +13,10 @@ from drivers.desfire.settings import (
     ValueFile,
 )
 from drivers.secure_channel.channel import CommunicationMode
-from protocol.card_keys import SITE_SLOTS, card_input
-from protocol.transaction_mac import READER_ID_BYTES
-
-APPLICATION = bytes.fromhex("014CF5")  # F54C01, as on the wire
+from protocol.card_keys import SITE_SLOTS
+from protocol.desfire_purse import PURSE_FILE, RECORD_BYTES, RECORD_FILE, TRANSACTION_FILE
 
 CHANGE_KEY, CREDIT_KEY, SITE_KEYS = 0, 1, 2  # the last: the first of SITE_SLOTS
-TRANSACTION_FILE, PURSE_FILE, RECORD_FILE = 0, 1, 2
 # Key 0 may change; settings may change; everything else needs key 0, which also changes the others.
 KEY_SETTINGS = 0x09
 # The running keys, and the next ones for when a site's key is lost.
@@ -28,8 +24,6 @@ KEY_SETS = 2
 # 20,000.00 in any currency of two decimals: more has no business on a card.
 PURSE_LIMIT = 2_000_000
 
-TID_BYTES = 16
-RECORD_BYTES = TID_BYTES + READER_ID_BYTES
 # A cyclic file keeps one less. After a torn change so many may follow elsewhere, less one, before
 # the card cannot tell any more what became of it.
 RECORDS_KEPT = 5
@@ -37,28 +31,6 @@ RECORDS_KEPT = 5
 APPLICATION_SETTINGS = ApplicationSettings(
     SITE_KEYS + SITE_SLOTS, KEY_SETTINGS, KEY_SETS, CHANGE_KEY
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Which change of the purse it was (``tid``, 16 bytes) and who made it (16 bytes)."""
-
-    tid: bytes
-    reader_id: bytes
-
-    def encode(self) -> bytes:
-        """Return the 32 bytes of the record."""
-        return self.tid + self.reader_id
-
-    @classmethod
-    def parse(cls, data: bytes) -> Record:
-        """Inverse of ``encode``."""
-        return cls(data[:TID_BYTES], data[TID_BYTES:RECORD_BYTES])
-
-
-def key_input(uid: bytes, number: int) -> bytes:
-    """What a card's key of our application is diversified from."""
-    return card_input(uid, APPLICATION, number)
 
 
 def files(slots: Iterable[int]) -> dict[int, FileSettings]:

@@ -10,19 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drivers.desfire.frames import Steps
-from drivers.desfire.layout import (
-    APPLICATION,
-    CREDIT_KEY,
-    PURSE_FILE,
-    PURSE_LIMIT,
-    RECORD_BYTES,
-    RECORD_FILE,
-    RECORDS_KEPT,
-    SITE_KEYS,
-    TRANSACTION_FILE,
-    Record,
-    key_input,
-)
+from drivers.desfire.layout import CREDIT_KEY, PURSE_LIMIT, RECORDS_KEPT, SITE_KEYS
 from drivers.desfire.session import (
     Session,
     Unsupported,
@@ -38,6 +26,15 @@ from drivers.errors import CardBlank, CardForeign, CardRefused, CardUnknown
 from drivers.purse import Fate
 from drivers.reader import Presented
 from protocol.card_keys import CreditKey, SiteKey
+from protocol.desfire_purse import (
+    APPLICATION,
+    PURSE_FILE,
+    RECORD_BYTES,
+    RECORD_FILE,
+    TRANSACTION_FILE,
+    Record,
+    key_input,
+)
 from protocol.transaction_mac import COUNTER_BYTES
 
 

@@ -1,42 +1,20 @@
-"""Session keys, MACs and TAC of the PBOC electronic deposit (ED) and purse (EP); both sides.
+"""Commands of the PBOC electronic deposit (ED) and purse (EP), and what is put under their MACs.
 
 As public walk-throughs of PBOC 2.0 part 2 state them (JR/T 0025.2): load and purchase are proved by
-published values, the TAC and EXTERNAL AUTHENTICATE by computed ones alone. Amounts are minor units,
-terminals 6 bytes, moments 7 bytes of packed digits (YYYYMMDDhhmmss). Commands carry no Le.
+published values, EXTERNAL AUTHENTICATE by computed ones alone. Units and MACs are those of
+protocol.pboc_purse. Commands carry no Le.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import NamedTuple
 
 from drivers.apdu import SW_OK, CommandApdu
 from drivers.errors import CardRefused
-from drivers.secure_channel.padded import encipher
 from protocol.block_cipher import one_block, triple_des, xor
+from protocol.pboc_purse import BLOCK_BYTES, Purse, transaction
 
-BLOCK_BYTES = 8
-MAC_BYTES = 4
 CHALLENGE_BYTES_MAX = 8
-
-_PURCHASE = 4  # transaction types: load 01/02, purchase 05/06, for deposit/purse
-
-
-class Purse(IntEnum):
-    """Which of the two applications of one card; also P2 of INITIALIZE."""
-
-    DEPOSIT = 1
-    PURSE = 2
-
-    @property
-    def load_type(self) -> int:
-        """Transaction type of a load."""
-        return self.value
-
-    @property
-    def purchase_type(self) -> int:
-        """Transaction type of a purchase."""
-        return self.value + _PURCHASE
 
 
 class LoadOffer(NamedTuple):
@@ -103,30 +81,6 @@ def load_input(offer: LoadOffer) -> bytes:
 def purchase_input(offer: PurchaseOffer, terminal_seq: int) -> bytes:
     """What the session key of a purchase is made of: the low 2 bytes of the terminal's number."""
     return offer.random + offer.offline_seq + _number(terminal_seq)[2:]
-
-
-def session_key(key: bytes, text: bytes) -> bytes:
-    """8-byte key of one transaction from the 8 bytes that name it."""
-    return one_block(triple_des(key), text)
-
-
-def mac(key: bytes, text: bytes) -> bytes:
-    """DES-CBC MAC with an 8-byte key, padding 80, left 4 bytes."""
-    return encipher(triple_des(key), text, bytes(BLOCK_BYTES))[-BLOCK_BYTES:][:MAC_BYTES]
-
-
-def tac_key(key: bytes) -> bytes:
-    """What a TAC is made with: the two halves of the TAC key XORed."""
-    return xor(key[:8], key[8:])
-
-
-def transaction(amount: int, kind: int, terminal: bytes, tail: bytes) -> bytes:
-    """Amount, transaction type and terminal, and what follows.
-
-    MAC2 of a load and MAC1 of a purchase: the moment follows. TAC of a purchase: the terminal's
-    transaction number (4 bytes) and the moment.
-    """
-    return _number(amount) + bytes((kind,)) + terminal + tail
 
 
 def load_mac1_input(balance: int, amount: int, kind: int, terminal: bytes) -> bytes:

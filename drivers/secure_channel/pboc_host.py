@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from drivers.errors import CardForged
 from drivers.secure_channel import pboc
-from drivers.secure_channel.pboc import LoadOffer, Purse
+from drivers.secure_channel.pboc import LoadOffer
+from protocol import pboc_purse
 from protocol.card_keys import CreditKey, TransactionKey
+from protocol.pboc_purse import Purse
 
 
 class LoadRequest(NamedTuple):
@@ -31,39 +33,21 @@ class LoadGrant(NamedTuple):
     mac2: bytes
 
 
-class PurchaseClaim(NamedTuple):
-    """What a terminal says that a card paid; the TAC is over all of it."""
-
-    purse: Purse
-    amount: int
-    terminal: bytes
-    terminal_seq: int
-    moment: bytes
-
-
 def grant(key: CreditKey, request: LoadRequest, moment: bytes) -> LoadGrant:
     """Allow a load once its offer is known to be the card's; CardForged when MAC1 is not."""
     offer, kind = request.offer, request.purse.load_type
-    session = pboc.session_key(key.secret, pboc.load_input(offer))
+    session = pboc_purse.session_key(key.secret, pboc.load_input(offer))
     asked = pboc.load_mac1_input(offer.balance, request.amount, kind, request.terminal)
-    if not compare_digest(pboc.mac(session, asked), offer.mac1):
+    if not compare_digest(pboc_purse.mac(session, asked), offer.mac1):
         raise CardForged("the offer of a load: wrong MAC1")
-    details = pboc.transaction(request.amount, kind, request.terminal, moment)
-    return LoadGrant(moment, pboc.mac(session, details))
+    details = pboc_purse.transaction(request.amount, kind, request.terminal, moment)
+    return LoadGrant(moment, pboc_purse.mac(session, details))
 
 
 def proves_load(key: TransactionKey, request: LoadRequest, moment: bytes, tac: bytes) -> bool:
     """Whether ``tac`` is the card's for this load, granted at ``moment``."""
     offer, kind = request.offer, request.purse.load_type
-    details = pboc.transaction(request.amount, kind, request.terminal, moment)
+    details = pboc_purse.transaction(request.amount, kind, request.terminal, moment)
     after = offer.balance + request.amount
     text = pboc.load_tac_input(after, offer.online_seq, details)
-    return compare_digest(pboc.mac(pboc.tac_key(key.secret), text), tac)
-
-
-def proves_purchase(key: TransactionKey, claim: PurchaseClaim, tac: bytes) -> bool:
-    """Whether ``tac`` is the card's for this purchase."""
-    tail = claim.terminal_seq.to_bytes(4, "big") + claim.moment
-    kind = claim.purse.purchase_type
-    text = pboc.transaction(claim.amount, kind, claim.terminal, tail)
-    return compare_digest(pboc.mac(pboc.tac_key(key.secret), text), tac)
+    return compare_digest(pboc_purse.mac(pboc_purse.tac_key(key.secret), text), tac)

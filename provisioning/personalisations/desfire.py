@@ -9,11 +9,12 @@ import msgspec
 from drivers.card import NONCE_BYTES
 from drivers.cards.desfire import FAMILY
 from drivers.desfire import purse as dialogues
-from drivers.desfire.layout import CREDIT_KEY, TID_BYTES, key_input
+from drivers.desfire.layout import CREDIT_KEY
 from drivers.desfire.purse import Intent, open_purse
 from drivers.errors import CardRefused
 from drivers.personalise_desfire import CardKeys, personalise
 from drivers.purse import Fate
+from protocol.desfire_purse import TID_BYTES, key_input
 from protocol.transaction_mac import READER_ID_BYTES
 from provisioning.personalisation import Bench, Note, Order, Personalisation, Purse
 

@@ -12,10 +12,7 @@ from drivers.card import NONCE_BYTES, CardTrust
 from drivers.cards.pboc_purse import (
     CREDIT_KEY,
     FAMILY,
-    TERMINAL_BYTES,
-    TRANSACTION_KEY,
     OpenPurse,
-    key_input,
     load_proof,
     offer_load,
     open_purse,
@@ -24,6 +21,7 @@ from drivers.cards.pboc_purse import load as load_purse
 from drivers.personalise_pboc import PurseKeys, personalise
 from drivers.purse import Fate
 from drivers.secure_channel.pboc_host import LoadGrant, LoadRequest, grant, proves_load
+from protocol.pboc_purse import TERMINAL_BYTES, TRANSACTION_KEY, key_input
 from provisioning.personalisation import Bench, Note, Order, Personalisation, Purse
 
 _DESK = sha256(b"tl/reader/desk").digest()[:TERMINAL_BYTES]

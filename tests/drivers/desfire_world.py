@@ -7,18 +7,14 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 
-from drivers.desfire.layout import (
-    APPLICATION,
-    CHANGE_KEY,
-    CREDIT_KEY,
-    key_input,
-)
+from drivers.desfire.layout import CHANGE_KEY, CREDIT_KEY
 from drivers.desfire.purse import Changed, Intent, Purse, credit, open_purse
 from drivers.desfire.session import Session, authenticate, select
 from drivers.personalise_desfire import CardKeys, personalise
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import EV2, DesfireState
 from protocol.credential import card_reference
+from protocol.desfire_purse import APPLICATION, key_input
 from protocol.estate import EstateKey
 from tests.drivers.world import TRUST, DirectReader, do
 

@@ -13,21 +13,19 @@ from drivers.cards.pboc_purse import (
     FIRST_INDEX,
     PRESENCE_KEYS,
     PURCHASE_KEYS,
-    TRANSACTION_KEY,
     OpenPurse,
     Purchase,
     begin,
     debit,
     identify,
-    key_input,
     load,
     open_purse,
 )
-from drivers.secure_channel.pboc import Purse
-from drivers.secure_channel.pboc_host import LoadGrant, LoadRequest, PurchaseClaim, grant
+from drivers.secure_channel.pboc_host import LoadGrant, LoadRequest, grant
 from drivers.virtual.cards.pboc_purse import PbocPurseCard
 from drivers.virtual.cards.pboc_purse_state import PurseState
 from protocol.card_keys import CreditKey, TransactionKey
+from protocol.pboc_purse import TRANSACTION_KEY, PurchaseClaim, Purse, key_input
 from tests.drivers.frame_world import ESTATE, PIER, QUAY
 from tests.drivers.world import NONCE, PRESENTED, TRUST, DirectReader, do
 

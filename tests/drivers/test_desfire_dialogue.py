@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from drivers.card import CardIdentity, CardTrust
 from drivers.cards.desfire import identify
-from drivers.desfire.layout import CHANGE_KEY, RECORDS_KEPT, TRANSACTION_FILE, Record
-from drivers.desfire.layout import key_input as input_of
+from drivers.desfire.layout import CHANGE_KEY, RECORDS_KEPT
 from drivers.desfire.purse import Changed, Intent, debit, fate, open_purse, resolve
 from drivers.errors import (
     CardBlank,
@@ -32,6 +31,8 @@ from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import EV1
 from protocol import transaction_mac
 from protocol.card_keys import SiteKey
+from protocol.desfire_purse import TRANSACTION_FILE, Record
+from protocol.desfire_purse import key_input as input_of
 from protocol.record import CardClass
 from tests.drivers.desfire_world import (
     BALANCE,

@@ -39,8 +39,9 @@ from drivers.errors import (
 )
 from drivers.exchange import Deadlines, hold
 from drivers.purse import Fate, Steps
-from drivers.secure_channel.pboc_host import LoadGrant, proves_load, proves_purchase
+from drivers.secure_channel.pboc_host import LoadGrant, proves_load
 from protocol.credential import card_reference
+from protocol.pboc_purse import proves_purchase
 from protocol.record import CardClass
 from tests.drivers.frame_world import ESTATE, check_transcript, draws
 from tests.drivers.purse_world import (

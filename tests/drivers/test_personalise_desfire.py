@@ -9,16 +9,7 @@ from dataclasses import replace
 import pytest
 
 from drivers.desfire.frames import Steps
-from drivers.desfire.layout import (
-    APPLICATION,
-    CHANGE_KEY,
-    CREDIT_KEY,
-    PURSE_FILE,
-    RECORD_FILE,
-    SITE_KEYS,
-    TRANSACTION_FILE,
-    key_input,
-)
+from drivers.desfire.layout import CHANGE_KEY, CREDIT_KEY, SITE_KEYS
 from drivers.desfire.purse import Changed, debit, open_purse
 from drivers.desfire.session import PICC, Session, authenticate, get_version, select
 from drivers.errors import CardForeign, CardGone, CardIssued, CardRefused, CardUnknown
@@ -26,6 +17,7 @@ from drivers.personalise_desfire import CardKeys, personalise
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import EV1
 from protocol.card_keys import SITE_SLOTS, card_input
+from protocol.desfire_purse import APPLICATION, PURSE_FILE, RECORD_FILE, TRANSACTION_FILE, key_input
 from protocol.transaction_mac import session_keys, verify
 from tests.drivers.desfire_world import (
     ESTATE,

@@ -15,13 +15,15 @@ from hmac import compare_digest
 from drivers.apdu import CommandApdu
 from drivers.errors import DriverError
 from drivers.secure_channel import pboc, pboc_issuer
-from drivers.secure_channel.pboc import LoadOffer, PurchaseOffer, Purse
+from drivers.secure_channel.pboc import LoadOffer, PurchaseOffer
 from drivers.secure_channel.pboc_issuer import KeyKind
 from drivers.tlv import encode
 from drivers.virtual.cards.pboc_purse_state import MAC_TRIES, Proof, PurseState
 from drivers.virtual.command import SHORT_LE, Command, Refused, parse
 from drivers.virtual.transmission import Answer, Handler, Transmission
+from protocol import pboc_purse
 from protocol.block_cipher import one_block, triple_des
+from protocol.pboc_purse import Purse
 
 AID = bytes.fromhex("A00000000386980701")
 INFO_SFI, LOG_SFI, LOG_RECORDS = 0x15, 0x18, 10
@@ -171,8 +173,8 @@ class PbocPurseCard:
         number = account.online_seq.to_bytes(2, "big")
         offer = LoadOffer(account.balance, number, 1, 0, self._draw(4), b"")
         text = pboc.load_mac1_input(account.balance, amount, purse.load_type, terminal)
-        session = pboc.session_key(key, pboc.load_input(offer))
-        return offer._replace(mac1=pboc.mac(session, text))
+        session = pboc_purse.session_key(key, pboc.load_input(offer))
+        return offer._replace(mac1=pboc_purse.mac(session, text))
 
     def _debit(self, command: Command) -> Answer:
         begun = self._last
@@ -182,13 +184,13 @@ class PbocPurseCard:
             raise Refused(0x6A86)
         number, moment, mac1 = command.data[:4], command.data[4:11], command.data[11:]
         terminal_seq = int.from_bytes(number, "big")
-        key = pboc.session_key(begun.key, pboc.purchase_input(begun.offer, terminal_seq))
+        key = pboc_purse.session_key(begun.key, pboc.purchase_input(begun.offer, terminal_seq))
         kind = begun.purse.purchase_type
-        details = pboc.transaction(begun.amount, kind, begun.terminal, moment)
-        self._check(pboc.mac(key, details), mac1)
-        paid = pboc.transaction(begun.amount, kind, begun.terminal, number + moment)
-        tac = pboc.mac(pboc.tac_key(self.state.transaction_key), paid)
-        mac2 = pboc.mac(key, pboc.purchase_mac2_input(begun.amount))
+        details = pboc_purse.transaction(begun.amount, kind, begun.terminal, moment)
+        self._check(pboc_purse.mac(key, details), mac1)
+        paid = pboc_purse.transaction(begun.amount, kind, begun.terminal, number + moment)
+        tac = pboc_purse.mac(pboc_purse.tac_key(self.state.transaction_key), paid)
+        mac2 = pboc_purse.mac(key, pboc.purchase_mac2_input(begun.amount))
         account = self.state.account(begun.purse)
         account.balance -= begun.amount
         account.offline_seq += 1
@@ -202,16 +204,16 @@ class PbocPurseCard:
         if command.p1p2 or len(command.data) != 11:
             raise Refused(0x6A86)
         moment, mac2 = command.data[:7], command.data[7:]
-        key = pboc.session_key(begun.key, pboc.load_input(begun.offer))
+        key = pboc_purse.session_key(begun.key, pboc.load_input(begun.offer))
         kind, number = begun.purse.load_type, begun.offer.online_seq
-        details = pboc.transaction(begun.amount, kind, begun.terminal, moment)
-        self._check(pboc.mac(key, details), mac2)
+        details = pboc_purse.transaction(begun.amount, kind, begun.terminal, moment)
+        self._check(pboc_purse.mac(key, details), mac2)
         account = self.state.account(begun.purse)
         account.balance += begun.amount
         account.online_seq += 1
         text = pboc.load_tac_input(account.balance, number, details)
-        tac = pboc.mac(pboc.tac_key(self.state.transaction_key), text)
-        self._keep(kind, number, details, bytes(pboc.MAC_BYTES) + tac)
+        tac = pboc_purse.mac(pboc_purse.tac_key(self.state.transaction_key), text)
+        self._keep(kind, number, details, bytes(pboc_purse.MAC_BYTES) + tac)
         return tac, 0x9000
 
     def _get_challenge(self, command: Command) -> Answer:

@@ -7,7 +7,7 @@ from typing import Self
 import msgspec
 from msgspec import Struct, field
 
-from drivers.secure_channel.pboc import Purse
+from protocol.pboc_purse import Purse
 
 MAC_TRIES = 5
 """Wrong MACs in a row before the application refuses for good."""

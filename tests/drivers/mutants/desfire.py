@@ -6,7 +6,6 @@ import hmac
 from typing import Any
 
 from drivers.desfire import purse, session
-from drivers.desfire.layout import Record
 from drivers.desfire.session import Session
 from drivers.purse import Fate
 from drivers.secure_channel import ev2
@@ -15,6 +14,7 @@ from drivers.virtual.cards import desfire, desfire_administration
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_administration import Administration
 from drivers.virtual.cards.desfire_files import Transaction
+from protocol.desfire_purse import Record
 from tests.drivers import test_desfire_dialogue as dialogue
 from tests.drivers import test_personalise_desfire as making
 from tests.drivers.planting import Mutants, constant, replaced

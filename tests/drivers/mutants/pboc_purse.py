@@ -8,8 +8,8 @@ from typing import Any
 from drivers.cards import pboc_purse
 from drivers.errors import CardForged
 from drivers.purse import Fate
-from drivers.secure_channel import pboc
 from drivers.virtual.cards.pboc_purse import PbocPurseCard
+from protocol.pboc_purse import Purse
 from tests.drivers import test_pboc_purse as dialogue
 from tests.drivers.frame_world import ESTATE
 from tests.drivers.planting import Mutants, constant, replaced
@@ -27,7 +27,7 @@ def _same_number_again(original: Any) -> Any:
 
 
 def _debits_at_once(original: Any) -> Any:
-    def offer(card: PbocPurseCard, purse: pboc.Purse, amount: int) -> Any:
+    def offer(card: PbocPurseCard, purse: Purse, amount: int) -> Any:
         offered = original(card, purse, amount)
         card.state.purse.balance -= amount
         return offered

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from drivers.secure_channel import pboc
+from protocol import pboc_purse
 from tests.drivers.vectors import Case, Check, UnknownCase, raw
 
 
@@ -26,13 +27,13 @@ def static_key(case: Case) -> bytes:
 def check_load(case: Case) -> None:
     offer = pboc.LoadOffer.decode(raw(case, "rapdu_init"))
     amount, kind, terminal = case["amount"], int(case["tran_type"], 16), raw(case, "terminal")
-    purse, sent = pboc.Purse(kind), raw(case, "capdu_init")
+    purse, sent = pboc_purse.Purse(kind), raw(case, "capdu_init")
     assert purse.load_type == kind
     assert offer.balance == case["balance_before"]
-    key = pboc.session_key(static_key(case), pboc.load_input(offer))
+    key = pboc_purse.session_key(static_key(case), pboc.load_input(offer))
     moment = raw(case, "capdu_load")[5:12]
-    mac2_input = pboc.transaction(amount, kind, terminal, moment)
-    mac2 = pboc.mac(key, mac2_input)
+    mac2_input = pboc_purse.transaction(amount, kind, terminal, moment)
+    mac2 = pboc_purse.mac(key, mac2_input)
     made = {
         "capdu_init": pboc.initialize_load(purse, sent[5], amount, terminal).encode(),
         "rapdu_init": offer.encode(),
@@ -41,7 +42,7 @@ def check_load(case: Case) -> None:
         "session_input": pboc.load_input(offer),
         "session_key": key,
         "mac1_input": pboc.load_mac1_input(offer.balance, amount, kind, terminal),
-        "mac1": pboc.mac(key, pboc.load_mac1_input(offer.balance, amount, kind, terminal)),
+        "mac1": pboc_purse.mac(key, pboc.load_mac1_input(offer.balance, amount, kind, terminal)),
         "mac2_input": mac2_input,
         "mac2": mac2,
         "capdu_load": pboc.credit(moment, mac2).encode(),
@@ -54,11 +55,11 @@ def check_purchase(case: Case) -> None:
     """The published DEBIT command is of another transaction, so the moment is MAC1's."""
     offer = pboc.PurchaseOffer.decode(raw(case, "rapdu_init"))
     sent = raw(case, "capdu_init")
-    purse, terminal = pboc.Purse(sent[3]), sent[10:16]
+    purse, terminal = pboc_purse.Purse(sent[3]), sent[10:16]
     amount, kind = int.from_bytes(sent[6:10], "big"), purse.purchase_type
     terminal_seq = int.from_bytes(raw(case, "session_input")[6:], "big")
-    key = pboc.session_key(static_key(case), pboc.purchase_input(offer, terminal_seq))
-    mac1_input = pboc.transaction(amount, kind, terminal, raw(case, "mac1_input")[11:])
+    key = pboc_purse.session_key(static_key(case), pboc.purchase_input(offer, terminal_seq))
+    mac1_input = pboc_purse.transaction(amount, kind, terminal, raw(case, "mac1_input")[11:])
     made = {
         "capdu_init": pboc.initialize_purchase(purse, sent[5], amount, terminal).encode(),
         "rapdu_init": offer.encode(),
@@ -69,17 +70,17 @@ def check_purchase(case: Case) -> None:
         "session_input": pboc.purchase_input(offer, terminal_seq),
         "session_key": key,
         "mac1_input": mac1_input,
-        "mac1": pboc.mac(key, mac1_input),
+        "mac1": pboc_purse.mac(key, mac1_input),
         "mac2_input": pboc.purchase_mac2_input(amount),
-        "mac2": pboc.mac(key, pboc.purchase_mac2_input(amount)),
+        "mac2": pboc_purse.mac(key, pboc.purchase_mac2_input(amount)),
     }
     agree(case, made)
     assert amount == case.get("amount", amount)
 
 
 def check_tac(case: Case) -> None:
-    key = pboc.tac_key(raw(case, "tac_key"))
-    agree(case, {"tac_session_key": key, "tac": pboc.mac(key, raw(case, "tac_input"))})
+    key = pboc_purse.tac_key(raw(case, "tac_key"))
+    agree(case, {"tac_session_key": key, "tac": pboc_purse.mac(key, raw(case, "tac_input"))})
 
 
 def check_external_authentication(case: Case) -> None:
