@@ -127,9 +127,18 @@ def ask(
 
 
 def transcript(title: str, said: list[tuple[bytes, bytes]], identity: CardIdentity) -> str:
-    """What was said as the text of a transcript file."""
-    outcome = f"{identity.reference.hex()} {identity.assurance.name} {identity.counter}"
-    lines = [f"# {title}", f"# nonce: {NONCE.hex()}", f"# outcome: {outcome}"]
+    """What was said until a card was identified, as the text of a transcript file."""
+    return spoken(
+        said,
+        title,
+        f"nonce: {NONCE.hex()}",
+        f"outcome: {identity.reference.hex()} {identity.assurance.name} {identity.counter}",
+    )
+
+
+def spoken(said: list[tuple[bytes, bytes]], *known: str) -> str:
+    """Any dialogue as the text of a transcript file, under lines with what is known of it."""
+    lines = [f"# {line}" for line in known]
     for command, answer in said:
         lines += [f"> {command.hex().upper()}", f"< {answer.hex().upper()}"]
     return "\n".join(lines) + "\n"
@@ -142,10 +151,3 @@ def check_transcript(name: str, text: str) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     assert path.read_text() == text
-
-
-def exchanges(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Commands and answers of a transcript."""
-    lines = [line for line in path.read_text().splitlines() if line[:1] in "<>"]
-    for command, answer in zip(lines[::2], lines[1::2], strict=True):
-        yield bytes.fromhex(command[2:]), bytes.fromhex(answer[2:])

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from io import BytesIO
-from typing import TypeVar
 from zipfile import ZipFile
 
 from drivers import cap
-from drivers.exchange import Deadlines, hold
 from drivers.globalplatform import Channel, KeySet, Steps, install, open_channel, store_data
 from drivers.secure_channel import scp02, scp03
 from drivers.virtual.cards.globalplatform import JavaCard
 from drivers.virtual.cards.globalplatform_state import FACTORY_VERSION, JavaCardState
 from tests.drivers.frame_world import draws
-from tests.drivers.world import DirectReader
-
-Result = TypeVar("Result")
+from tests.drivers.world import DirectReader, do
 
 FACTORY_KEY = bytes.fromhex("404142434445464748494A4B4C4D4E4F")
 PACKAGE, MODULE = bytes.fromhex("F0544C504B47"), bytes.fromhex("F0544C504B4701")
@@ -65,11 +60,6 @@ def cap_file(package: bytes = PACKAGE, module: bytes = MODULE, method_bytes: int
 def java_card(protocol: int = 3) -> JavaCard:
     """A card as delivered."""
     return JavaCard(JavaCardState.blank(protocol, FACTORY_KEY), draw=draws())
-
-
-def do(steps: Steps[Result], reader: DirectReader) -> Result:
-    """Hold a dialogue with the card that lies on the reader."""
-    return hold(steps, reader, Deadlines(), time.monotonic, extended=False)
 
 
 def channel(reader: DirectReader, level: int | None = None, *key_sets: KeySet) -> Channel:

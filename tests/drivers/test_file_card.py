@@ -42,7 +42,7 @@ from tests.drivers.file_card_world import (
     member_of,
     state,
 )
-from tests.drivers.frame_world import ESTATE, PIER, QUAY, check_transcript, draws
+from tests.drivers.frame_world import ESTATE, PIER, QUAY, check_transcript, draws, spoken
 from tests.drivers.rigs import Rig, present
 from tests.drivers.world import (
     NONCE,
@@ -186,14 +186,7 @@ def test_over_a_real_reader_stack(rig: Rig) -> None:
 
 
 def test_the_dialogue_is_as_recorded() -> None:
-    card = file_card(draw=draws())
-    lines = [f"# A member file under secure messaging; nonce {NONCE.hex()}."]
-    dialogue = identify(FILE_TRUST, PRESENTED, NONCE)
-    command = next(dialogue)
-    try:
-        while True:
-            answer = card.transmit(command.encode())
-            lines += [f"> {command.encode().hex().upper()}", f"< {answer.hex().upper()}"]
-            command = dialogue.send(ResponseApdu.decode(answer))
-    except StopIteration:
-        check_transcript("file_card/member.txt", "\n".join(lines) + "\n")
+    reader = DirectReader(file_card(draw=draws()))
+    ask(reader)
+    title = f"A member file under secure messaging; nonce {NONCE.hex()}."
+    check_transcript("file_card/member.txt", spoken(reader.said, title))

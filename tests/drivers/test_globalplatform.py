@@ -28,7 +28,7 @@ from drivers.globalplatform import (
     select,
 )
 from drivers.secure_channel import scp03
-from tests.drivers.frame_world import check_transcript
+from tests.drivers.frame_world import check_transcript, spoken
 from tests.drivers.javacard_world import (
     INSTANCE,
     LEVELS,
@@ -38,14 +38,13 @@ from tests.drivers.javacard_world import (
     STORED,
     cap_file,
     channel,
-    do,
     java_card,
     key_set,
     provide,
     state,
 )
 from tests.drivers.rigs import Rig, present
-from tests.drivers.world import DirectReader
+from tests.drivers.world import DirectReader, do
 
 EVERY_LEVEL = [(protocol, level) for protocol, levels in LEVELS.items() for level in levels]
 protocols = pytest.mark.parametrize("protocol", [2, 3])
@@ -192,14 +191,7 @@ def test_over_a_real_reader_stack(rig: Rig, protocol: int) -> None:
 
 @protocols
 def test_the_dialogue_is_as_recorded(protocol: int) -> None:
-    card = java_card(protocol)
-    lines = [f"# SCP0{protocol}: an applet is loaded, installed and given its data."]
-    steps = provide((key_set(protocol),), LEVELS[protocol][-1])
-    command = next(steps)
-    try:
-        while True:
-            answer = card.transmit(command.encode())
-            lines += [f"> {command.encode().hex().upper()}", f"< {answer.hex().upper()}"]
-            command = steps.send(ResponseApdu.decode(answer))
-    except StopIteration:
-        check_transcript(f"globalplatform/scp0{protocol}.txt", "\n".join(lines) + "\n")
+    reader = DirectReader(java_card(protocol))
+    do(provide((key_set(protocol),), LEVELS[protocol][-1]), reader)
+    title = f"SCP0{protocol}: an applet is loaded, installed and given its data."
+    check_transcript(f"globalplatform/scp0{protocol}.txt", spoken(reader.said, title))

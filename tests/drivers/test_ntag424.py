@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
@@ -94,21 +94,9 @@ def ask_sun(card: Ntag424Card, trust: CardTrust = SITE_TRUST, uid: bytes = UID) 
     return hold(dialogue, reader, Deadlines(), time.monotonic, extended=False)
 
 
-@dataclass
-class _Heard(DirectReader):
-    """Keeps answers too."""
-
-    said: list[tuple[bytes, bytes]] = field(default_factory=list)
-
-    def transmit(self, command: bytes, deadline_s: float) -> bytes:
-        answer = super().transmit(command, deadline_s)
-        self.said.append((command, answer))
-        return answer
-
-
 @MODES
 def test_an_issued_tag_is_proved(mode: SunMode) -> None:
-    reader = _Heard(issued(mode))
+    reader = DirectReader(issued(mode))
     identity = ask(reader)
     assert (identity.reference, identity.assurance) == (REFERENCE, CardClass.SECURE)
     assert identity.counter == 0
@@ -204,7 +192,7 @@ class _Changing(Ntag424Card):
 @MODES
 @pytest.mark.parametrize("answer", [1, 2, 3])
 def test_every_changed_bit_of_an_answer_is_noticed(mode: SunMode, answer: int) -> None:
-    honest = _Heard(issued(mode))
+    honest = DirectReader(issued(mode))
     ask(honest)
     at = answer + (mode is SunMode.LRP)
     state = issued(mode).state

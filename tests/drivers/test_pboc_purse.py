@@ -43,7 +43,7 @@ from drivers.secure_channel.pboc_host import LoadGrant, proves_load
 from protocol.credential import card_reference
 from protocol.pboc_purse import proves_purchase
 from protocol.record import CardClass
-from tests.drivers.frame_world import ESTATE, check_transcript, draws
+from tests.drivers.frame_world import ESTATE, check_transcript, draws, spoken
 from tests.drivers.purse_world import (
     AMOUNT,
     BALANCE,
@@ -300,25 +300,6 @@ def test_a_purchase_over_a_real_reader_stack(rig: Rig) -> None:
 # Transcripts.
 
 
-def said(reader: DirectReader, steps: Callable[[], Steps[object]]) -> str:
-    """Hold ``steps`` and return what went over the line."""
-    lines: list[str] = []
-    exchange = reader.faults.exchange
-
-    def noted(card: object, apdu: bytes) -> bytes:
-        answer = exchange(card, apdu) or b""  # type: ignore[arg-type]
-        lines.append(f"> {apdu.hex().upper()}\n< {answer.hex().upper()}\n")
-        return answer
-
-    class Noting:
-        def exchange(self, card: object, apdu: bytes) -> bytes:
-            return noted(card, apdu)
-
-    reader.faults = Noting()  # type: ignore[assignment]
-    do(steps(), reader)
-    return "".join(lines)
-
-
 def whole_purchase() -> Steps[object]:
     purse = yield from open_purse(PURSE_TRUST, NONCE)
     purchase = yield from begin(purse, claim())
@@ -332,6 +313,8 @@ def whole_load() -> Steps[object]:
 
 @pytest.mark.parametrize("steps", [whole_purchase, whole_load])
 def test_the_dialogues_are_as_recorded(steps: Callable[[], Steps[object]]) -> None:
-    text = said(DirectReader(purse_card(draw=draws())), steps)
+    reader = DirectReader(purse_card(draw=draws()))
+    do(steps(), reader)
     name = f"pboc_purse/{steps.__name__.removeprefix('whole_')}.txt"
-    check_transcript(name, f"# {steps.__name__.replace('_', ' ')}, nonce {NONCE.hex()}\n" + text)
+    title = f"{steps.__name__.replace('_', ' ')}, nonce {NONCE.hex()}"
+    check_transcript(name, spoken(reader.said, title))

@@ -90,6 +90,12 @@ class DirectReader:
     faults: Faults = field(default_factory=Faults)
     extended: bool = False
     sent: list[bytes] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)
+
+    @property
+    def said(self) -> list[tuple[bytes, bytes]]:
+        """Commands that were answered, and their answers."""
+        return list(zip(self.sent, self.heard, strict=True))
 
     @property
     def presented(self) -> Presented:
@@ -110,6 +116,7 @@ class DirectReader:
         except CardLeft:
             raise CardGone from None
         assert answer is not None
+        self.heard.append(answer)
         return answer
 
     def wait_for_removal(self, timeout_s: float) -> bool:

@@ -34,13 +34,12 @@ from tests.drivers.javacard_world import (
     PACKAGE,
     cap_file,
     channel,
-    do,
     java_card,
     key_set,
     provide,
     state,
 )
-from tests.drivers.world import DirectReader
+from tests.drivers.world import DirectReader, do
 
 protocols = pytest.mark.parametrize("protocol", [2, 3])
 
