@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.apdu import ResponseApdu
-from drivers.cards import felica, ntag424, ultralight
+from drivers.cards import felica, felica_standard, ntag424, ultralight
 from drivers.errors import DriverError
 from drivers.reader import Presented, Technology
 from protocol.card_keys import card_input
@@ -33,12 +33,17 @@ def _type_2(uid: bytes) -> Presented:
     return Presented("direct", b"", uid, technology=Technology.TYPE_2)
 
 
+def _felica(idm: bytes) -> Presented:
+    return Presented("direct", b"", idm, technology=Technology.FELICA)
+
+
 FRAMES: dict[str, Callable[[], Generator[bytes, bytes, Any]]] = {
     "ultralight": lambda: ultralight.identify(SITE_TRUST, _type_2(UID), NONCE),
     "ultralight issued": lambda: ultralight.personalise(
         ultralight.Chip.AES, ultralight.card_key(SITE, UID)
     ),
-    "felica": lambda: felica.identify(SITE_TRUST, _type_2(IDM), NONCE),
+    "felica": lambda: felica.identify(SITE_TRUST, _felica(IDM), NONCE),
+    "felica_standard": lambda: felica_standard.identify(SITE_TRUST, _felica(IDM), NONCE),
     "felica issued": lambda: felica.personalise(IDM, felica.card_key(SITE, IDM), NONCE),
 }
 APDUS: dict[str, Callable[[], Generator[Any, ResponseApdu, Any]]] = {
@@ -49,7 +54,13 @@ APDUS: dict[str, Callable[[], Generator[Any, ResponseApdu, Any]]] = {
     ),
 }
 # Answers that get further than noise does, and noise.
-_FELICA = (b"\x07" + IDM, b"\x09" + IDM, b"\x07" + IDM + bytes(3) + IDM, b"\x09" + IDM + bytes(2))
+_FELICA = (
+    b"\x01" + IDM + bytes(8),
+    b"\x07" + IDM,
+    b"\x09" + IDM,
+    b"\x07" + IDM + bytes(3) + IDM,
+    b"\x09" + IDM + bytes(2),
+)
 _FRAME = st.one_of(
     st.binary(max_size=70),
     st.sampled_from((b"\xaf" + bytes(16), b"\xaf" + bytes(8), b"\x0a", b"\x00" + bytes(16))),
