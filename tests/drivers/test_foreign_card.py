@@ -34,9 +34,9 @@ CONTENT = bytes(range(256)) * 3
 
 @pytest.fixture(name="laid")
 def _laid(pcscd: Pcscd) -> Iterator[tuple[Reader, Presented]]:
-    """The foreign card on our reader."""
-    with running_vicc(pcscd.ports[0]):
-        reader = READER.open(ReaderSettings(path=Pcscd.readers[0], allow_virtual=True))
+    """The foreign card in the second slot: pcscd takes a quick swap for the card that was there."""
+    with running_vicc(pcscd.ports[1]):
+        reader = READER.open(ReaderSettings(path=Pcscd.readers[1], allow_virtual=True))
         yield reader, present(reader)
         reader.close()
 
