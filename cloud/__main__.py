@@ -118,10 +118,13 @@ def verify(context: typer.Context) -> None:
     from rich.progress import Progress
 
     from cloud import wiring
+    from cloud.keys import load_estate
     from cloud.ledger.verify import verify_ledger
     from cloud.storage.migration import check_version
 
-    database, currency = wiring.database_of(_settings(context)), _settings(context).config.currency
+    settings = _settings(context)
+    database, currency = wiring.database_of(settings), settings.config.currency
+    estate = None if settings.estate is None else load_estate(settings.estate)
     with (
         Progress(console=Console(stderr=True), transient=True) as bar,
         database.read(patient=True) as view,
@@ -129,7 +132,7 @@ def verify(context: typer.Context) -> None:
         check_version(view)
         task = bar.add_task("records")
         verdict = verify_ledger(
-            view, currency, lambda done, of: bar.update(task, completed=done, total=of)
+            view, currency, lambda done, of: bar.update(task, completed=done, total=of), estate
         )
     for fault in verdict.faults:
         print(fault)

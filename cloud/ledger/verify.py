@@ -1,4 +1,4 @@
-"""Checks the whole ledger from its own bytes: chains, keys, sums, and every member's fold.
+"""Checks the whole ledger from its own bytes: chains, keys, sums, folds, and what cards proved.
 
 It believes nothing that ingest wrote: records are read again, entries added up again, and what
 each record must have booked is recounted.
@@ -6,7 +6,7 @@ each record must have booked is recounted.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, select
 
 from cloud.ledger.accounts import member_accounts
+from cloud.ledger.card_proofs import CARD_PROOF, CardProofs, Proof
 from cloud.ledger.posting import Legs, charged_event
 from cloud.ledger.recount import Place, Recount
 from cloud.storage.rows import POSTED, QUARANTINED, place_of
@@ -21,10 +22,11 @@ from cloud.storage.schema import balances, entries, epochs, records, states, ter
 from cloud.storage.states import COLUMNS, state_of
 from protocol.chain import Head
 from protocol.errors import ProtocolError
+from protocol.estate import EstateKey
 from protocol.membership.event import Event
 from protocol.membership.fold import fold
 from protocol.membership.state import State
-from protocol.record import read, record_hash
+from protocol.record import Record, read, record_hash
 from protocol.signing import Purpose, VerifyingKey, split, verifier, verify
 
 # Rows that are in memory at a time.
@@ -43,6 +45,7 @@ class Verdict:
     entries: int = 0
     chains: int = 0
     members: int = 0
+    proofs: Counter[Proof] = field(default_factory=Counter)  # of debits on cards
     wrong: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -64,6 +67,9 @@ class Verdict:
             f"{self.records} records in {self.chains} chains, {self.entries} entries, "
             f"{self.members} members"
         )
+        if self.proofs:
+            right, unproved = self.proofs[Proof.RIGHT], self.proofs[Proof.UNPROVED]
+            checked += f", {right} debits proved by cards, {unproved} not proved"
         return f"{f'{self.wrong} FAULTS' if self.wrong else 'whole'}: {checked}"
 
 
@@ -82,13 +88,20 @@ class _Check(NamedTuple):
 
     verdict: Verdict
     recount: Recount
+    proofs: CardProofs | None
     events: dict[str, list[Event]]  # by member
 
 
-def verify_ledger(connection: Connection, currency: str, progress: Progress) -> Verdict:
-    """Check everything that one consistent view shows; ``currency`` is that of the books."""
+def verify_ledger(
+    connection: Connection, currency: str, progress: Progress, estate: EstateKey | None = None
+) -> Verdict:
+    """Check everything that one consistent view shows; ``currency`` is that of the books.
+
+    With the ``estate``'s key also what cards proved.
+    """
     verdict = Verdict()
-    check = _Check(verdict, Recount(connection, currency), defaultdict(list))
+    proofs = None if estate is None else CardProofs(connection, estate)
+    check = _Check(verdict, Recount(connection, currency), proofs, defaultdict(list))
     total = connection.execute(select(func.count()).select_from(records)).scalar_one()
     query = select(epochs, terminals.c.site).join(terminals).order_by(epochs.c.chain)
     for row in connection.execute(query):
@@ -149,8 +162,18 @@ def _check_record(
     if record.prev != before:
         check.verdict.fault(f"{name}: does not follow the record before it")
     check.verdict.all(check.recount.judge(Place(name, chain.site), row, record, legs))
+    if row.state != QUARANTINED and check.proofs is not None:
+        _check_proof(name, record, check.proofs, check.verdict)
     if row.state == POSTED and row.member is not None:
         check.events[row.member].append(charged_event(record, row.gap))
+
+
+def _check_proof(name: str, record: Record, proofs: CardProofs, verdict: Verdict) -> None:
+    found = proofs.judge(record)
+    if found is not None:
+        verdict.proofs[found] += 1
+    if found is Proof.WRONG:
+        verdict.fault(f"{name}: {CARD_PROOF}: its card did not prove this debit")
 
 
 def _check_states(
