@@ -18,7 +18,7 @@ AGAIN_S = 5.0
 DEADLINES = Deadlines(exchange_s=20.0, dialogue_s=60.0)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ReaderBench:
     """provisioning.personalisation.Bench; ``now`` is a monotonic clock in seconds."""
 
@@ -50,4 +50,3 @@ class ReaderBench:
         found = self.reader.wait_for_card(AGAIN_S)
         if found is None or found.uid != self.presented.uid:
             raise CardGone
-        self.presented = found

@@ -35,6 +35,7 @@ _TOKEN_BYTES = 32
 class Surroundings:
     """What a terminal finds around it: the broker, its reader, the port of its pages.
 
+    ``scanner_kind``: a second reader, for codes; none when it is empty.
     ``data_dir``: where its journal goes, absolute or from its folder.
     ``top_ups``: amounts in minor units that its page takes in cash; none unless staff stand there.
     """
@@ -43,6 +44,8 @@ class Surroundings:
     broker_port: int
     reader_kind: str
     reader_path: str = ""
+    scanner_kind: str = ""
+    scanner_path: str = ""
     allow_virtual_reader: bool = False
     http_port: int = 8100
     data_dir: str = "data"
@@ -152,9 +155,17 @@ key = "{TLS_KEY}"
 kind = {json.dumps(around.reader_kind)}
 path = {json.dumps(around.reader_path)}
 allow_virtual = {json.dumps(around.allow_virtual_reader)}
-
+{_scanner(around)}
 [http]
 port = {around.http_port}
 token_file = "{TILL_TOKEN}"
 top_ups = {list(around.top_ups)}
 """
+
+
+def _scanner(around: Surroundings) -> str:
+    """The table of the second reader."""
+    if not around.scanner_kind:
+        return ""
+    kind, path = json.dumps(around.scanner_kind), json.dumps(around.scanner_path)
+    return f"\n[scanner]\nkind = {kind}\npath = {path}\n"

@@ -40,6 +40,12 @@ def enrol(
     token_file: TokenFile,
     broker: BrokerPlace,
     reader: ReaderName = "pcsc",
+    scanner: Annotated[
+        str,
+        typer.Option(
+            help="A second reader, for codes on phones: scanner=/dev/NAME.", metavar="KIND=PATH"
+        ),
+    ] = "",
     http_port: Annotated[int, typer.Option(help="Port of its pages and till API.")] = 8100,
     data_dir: Annotated[
         str, typer.Option(help="Where it keeps its journal.")
@@ -53,11 +59,14 @@ def enrol(
     site, _, terminal = at.partition("/")
     host, port = host_and_port(broker)
     kind, path = reader_of(reader)
+    second, second_path = reader_of(scanner) if scanner else ("", "")
     around = Surroundings(
         broker_host=host,
         broker_port=port,
         reader_kind=kind,
         reader_path=path,
+        scanner_kind=second,
+        scanner_path=second_path,
         http_port=http_port,
         data_dir=data_dir,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 from drivers.virtual.cards.cpu import CpuCard
 from drivers.virtual.cards.cpu_state import CpuState
@@ -21,8 +22,12 @@ from drivers.virtual.cards.pboc_purse_state import PurseState
 from drivers.virtual.cards.ultralight import UltralightCard
 from drivers.virtual.cards.ultralight_state import UltralightState
 from drivers.virtual.faults import FrameCard, VirtualCard
+from protocol.desfire_purse import APPLICATION, PURSE_FILE
+from provisioning.demo.phone import MemberPhone
 
 AnyCard = VirtualCard | FrameCard
+# What a member holds to a terminal.
+Held = AnyCard | MemberPhone
 # A card that nothing of ours is written to: its number is registered.
 NUMBER = "mifare_classic"
 
@@ -32,6 +37,11 @@ def _uid() -> bytes:
     return b"\x04" + os.urandom(6)
 
 
+# Kind of a card with a purse -> what is on it, minor units, as no terminal can know.
+PURSES: dict[str, Callable[[Any], int]] = {
+    "desfire": lambda card: card.state.applications[APPLICATION.hex()].files[PURSE_FILE].value,
+    "pboc_purse": lambda card: card.state.purse.balance,
+}
 # Kind -> a new card; those that are delivered under a transport key (16 bytes) have it.
 BLANKS: dict[str, Callable[[bytes], AnyCard]] = {
     "cpu": lambda key: CpuCard(CpuState.blank(os.urandom(16), key)),

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from protocol.rules.bundle import Bundle
 from provisioning.demo import catalogue
 from provisioning.demo.counter import Counter
+from provisioning.demo.plan import MEMBER_CARDS
 from provisioning.demo.readings import list_version, progress
 from provisioning.demo.residents import TENANT, HeldCard
 from provisioning.demo.town import Terminal, Town
@@ -63,7 +64,7 @@ def fill_cards(town: Town) -> None:
     members = [name for name, held in town.cards.items() if held.member]
     terminals = list(town.terminals.values())
     with ThreadPoolExecutor(len(terminals)) as counters:
-        queues = [members[place :: len(terminals)] for place in range(len(terminals))]
+        queues = _queues(members, terminals)
         served = [
             counters.submit(_pay_in, terminal, town.cards, queue)
             for terminal, queue in zip(terminals, queues, strict=True)
@@ -71,6 +72,20 @@ def fill_cards(town: Town) -> None:
         for each in served:
             each.result()
     wait_until(lambda: is_current(town), REACH_S, "balances at every terminal")
+
+
+def _queues(members: list[str], terminals: list[Terminal]) -> list[list[str]]:
+    """Each member at a terminal that reads what they carry, in turn."""
+    contacts = [each.at.terminal for each in terminals if each.slot.slow]
+    queues: list[list[str]] = [[] for _ in terminals]
+    for name in members:
+        there = [
+            queue
+            for queue, terminal in zip(queues, terminals, strict=True)
+            if MEMBER_CARDS[name].goes_to(terminal.at.terminal, contacts)
+        ]
+        min(there, key=len).append(name)
+    return queues
 
 
 def _pay_in(terminal: Terminal, cards: Mapping[str, HeldCard], members: list[str]) -> None:

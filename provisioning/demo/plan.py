@@ -24,11 +24,15 @@ KINDS = (
     "ultralight",
     "felica",
     "mifare_classic",
+    "qr_credential",
 )
 ONE_SITE = frozenset(("ntag424", "ultralight", "felica"))
 NO_CONTACTS = frozenset(("ultralight", "felica", "mifare_classic"))
 # A number that anybody can copy earns, where the till is paid; it never pays.
 EARNS_ONLY = "mifare_classic"
+# A terminal takes a few codes of one phone in half a minute, as many as a person would show.
+PHONE = "qr_credential"
+PHONE_TAPS_MAX = 3
 # On the purses of cards that have one, loaded at the desk; minor units.
 PURSE_START = 5_000
 # Cards that nobody here knows: a genuine one without a member, and one of another issuer.
@@ -103,6 +107,13 @@ class _Counter:
         if order is not None and order["kind"] == "sale":
             self.sold.append((name, card))
 
+    def expects(self, card: str, contacts: Collection[str]) -> bool:
+        """Whether this member may come here now."""
+        carried = MEMBER_CARDS[card]
+        seen = sum(tap.card == card for tap in self.taps)
+        patient = carried.kind != PHONE or seen < PHONE_TAPS_MAX
+        return patient and carried.goes_to(self.terminal, contacts)
+
     @property
     def last_card(self) -> str:
         return self.taps[-1].card if self.taps else ""
@@ -133,11 +144,7 @@ def draw(seed: int, taps: int, slow: Collection[str] = ()) -> dict[str, list[Pla
             _, counter, card, order = meetings.pop(0)
             counter.add(at, card, order)
         counter = turns[number % len(turns)]
-        guests = [
-            card
-            for card in cards[TRAVELLERS:]
-            if MEMBER_CARDS[card].goes_to(counter.terminal, slow)
-        ]
+        guests = [card for card in cards[TRAVELLERS:] if counter.expects(card, slow)]
         _anything(random, counter, at, guests)
     for _, counter, card, order in meetings:
         counter.add(1.0, card, order)

@@ -1,4 +1,4 @@
-"""The chain's members and their cards: software cards, made by the real personalisation.
+"""The chain's members and what they carry: software cards and phones, really issued.
 
 A card is laid on a reader, as at any card desk; its private key never leaves it.
 """
@@ -22,10 +22,12 @@ from protocol.card_keys import TransportKey
 from provisioning.authority import Authority, init
 from provisioning.cards import FAMILIES, CardDesk
 from provisioning.cloud_api import CloudApi
-from provisioning.demo.blanks import BLANKS, NUMBER, AnyCard
-from provisioning.demo.plan import FORGED, MEMBER_CARDS, PURSE_START, STRANGER
+from provisioning.demo.blanks import BLANKS, NUMBER, PURSES, Held
+from provisioning.demo.phone import MemberPhone
+from provisioning.demo.plan import FORGED, MEMBER_CARDS, PHONE, PURSE_START, STRANGER, Carried
 from provisioning.errors import LoadTorn
 from provisioning.loads import Loads
+from provisioning.phones import issue_phone, register_phone
 
 TENANT = "acme"
 # What a tag's own message would lead a phone to; nobody has one here.
@@ -35,6 +37,7 @@ PRESENT_S = 10.0
 # A busy machine may keep the software reader from answering in its 0.1 s, as a loose cable would.
 ATTEMPTS = 5
 _KEY_BYTES = 16
+_S_A_DAY = 86_400
 
 Outcome = TypeVar("Outcome")
 
@@ -43,10 +46,16 @@ Outcome = TypeVar("Outcome")
 class HeldCard:
     """A card in somebody's pocket: at one reader at a time. ``member`` is empty for nobody's."""
 
-    card: AnyCard
+    card: Held
     reference: bytes
     member: str
+    kind: str
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def paid(self) -> int | None:
+        """What was taken from the purse on the card since the desk loaded it, None without one."""
+        purse = PURSES.get(self.kind)
+        return PURSE_START - purse(self.card) if purse and self.member else None
 
 
 class CardTable:
@@ -84,7 +93,7 @@ class CardTable:
         self._device.remove()
         if self._reader:
             self._reader.wait_for_removal(PRESENT_S)
-        return HeldCard(card, reference, member)
+        return HeldCard(card, reference, member, kind)
 
     def _persistently(self, act: Callable[[], Outcome]) -> Outcome:
         """Do it again, as a person would, when the reader fails in between."""
@@ -130,9 +139,7 @@ def make_cards(authority: Authority, api: CloudApi, folder: Path) -> dict[str, H
     table = CardTable()
     try:
         cards = {
-            name: table.make(
-                authority, api, api.add_member(f"Member {name}"), carried.kind, carried.site
-            )
+            name: _made(table, authority, api, api.add_member(f"Member {name}"), carried)
             for name, carried in MEMBER_CARDS.items()
         }
         cards[STRANGER] = table.make(authority, None, "")
@@ -140,3 +147,16 @@ def make_cards(authority: Authority, api: CloudApi, folder: Path) -> dict[str, H
     finally:
         table.close()
     return cards
+
+
+def _made(
+    table: CardTable, authority: Authority, api: CloudApi, member: str, carried: Carried
+) -> HeldCard:
+    """What one member carries: a card from the table, or the code on a phone."""
+    if carried.kind != PHONE:
+        return table.make(authority, api, member, carried.kind, carried.site)
+    phone, day = MemberPhone(), int(time.time()) // _S_A_DAY
+    issued = issue_phone(authority.cards, TENANT, phone.public_key, day, os.urandom)
+    register_phone(issued, member, "member", api)
+    phone.issued = issued.issued
+    return HeldCard(phone, issued.reference, member, PHONE)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from provisioning.demo.desk import create_desk
+from provisioning.demo.plan import MEMBER_CARDS
 from provisioning.demo.town import Town
 from provisioning.processes import free_port
 
@@ -20,7 +21,10 @@ HOLD_S = 1.5
 def serve_on(town: Town, console: Console) -> None:
     """Serve until Ctrl-C; print where everything is."""
     port = free_port()
-    members = {name: held.member for name, held in town.cards.items()}
+    members = {
+        name: f"{held.member} · {MEMBER_CARDS[name].kind}" if held.member else ""
+        for name, held in town.cards.items()
+    }
     kiosks = {name: terminal.url for name, terminal in town.terminals.items()}
     desk = create_desk(members, kiosks, lambda card, terminal: tap(town, card, terminal))
     server = uvicorn.Server(

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from drivers.virtual.pcscd import Pcscd, may_run, running_pcscd
+from drivers.virtual.serial_line import SerialLine
 from protocol.topics import Address, address
 from provisioning.authority import LOOPBACK_NAMES, Authority, Identity, init
 from provisioning.brokers.port import BrokerKind, BrokerSettings
@@ -205,13 +206,17 @@ class Town:
 
     def _enrol(self, name: str, api: CloudApi) -> Terminal:
         at, port = _address(name), free_port()
-        slot = pcsc_slot(self._pcscd) if self._pcscd and name == PCSC_TERMINAL else nfc_slot()
+        scanner = SerialLine(private_folder(self.folder / "scanners" / name))
+        contacts = self._pcscd if name == PCSC_TERMINAL else None
+        slot = pcsc_slot(contacts, scanner) if contacts else nfc_slot(scanner)
         folder = self.folder / TERMINALS_FOLDER / name
         around = Surroundings(
             broker_host="127.0.0.1",
             broker_port=self.lines[at.site].port,
             reader_kind=slot.kind,
             reader_path=slot.path,
+            scanner_kind="scanner",
+            scanner_path=slot.scanner,
             allow_virtual_reader=slot.virtual,
             http_port=port,
             top_ups=TOP_UPS,

@@ -71,11 +71,19 @@ def blank(family: str) -> AnyCard:
 
 
 class Field(FrameReader):
-    """A reader that selects its card anew whenever it looks, as nfcpy does."""
+    """A reader that selects its card anew whenever it looks, as nfcpy does.
+
+    ``next_card`` lies there after the next look.
+    """
+
+    next_card: FrameCard | None = None
 
     def wait_for_card(self, timeout_s: float) -> Presented | None:
         self.card.reset()
-        return super().wait_for_card(timeout_s)
+        found = super().wait_for_card(timeout_s)
+        if self.next_card:
+            self.card, self.next_card = self.next_card, None
+        return found
 
 
 def direct(card: AnyCard) -> DirectReader | Field:
@@ -152,6 +160,17 @@ def test_a_card_of_another_estate_is_not_taken_over(
         card_desk(authority, on, *sites_of(family)).personalise(family, "m-1")
     on.card.reset()
     assert card_desk(other, on, *sites_of(family)).personalise(family, "m-1")
+
+
+def test_another_card_in_its_place_is_not_registered_for_it(authority: Authority) -> None:
+    on = direct(blank("ultralight"))
+    assert isinstance(on, Field)
+    desk = card_desk(authority, on, "pier")
+    desk.personalise("ultralight", "m-1")
+    finished, on.card = on.card, blank("ultralight")  # type: ignore[assignment]
+    on.next_card = finished
+    with pytest.raises(CardGone):
+        desk.personalise("ultralight", "m-1")
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if FAMILIES[name].sites == 1])

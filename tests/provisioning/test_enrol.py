@@ -38,7 +38,13 @@ from tests.provisioning.card_desk import TRANSPORT, card_desk
 pytestmark = pytest.mark.broker_nats
 AT = address(TENANT, "site-1", "t-0001")
 OTHER = address(TENANT, "site-1", "t-0009")
-AROUND = Surroundings(broker_host="127.0.0.1", broker_port=8883, reader_kind="nfc")
+AROUND = Surroundings(
+    broker_host="127.0.0.1",
+    broker_port=8883,
+    reader_kind="nfc",
+    scanner_kind="scanner",
+    scanner_path="/dev/ttyACM0",
+)
 ROOT = Path(__file__).parents[2]
 
 

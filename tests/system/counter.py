@@ -89,7 +89,9 @@ class Counter:
         """Name, document and card of the next order: everybody pays in, then buys."""
         place = self._number
         self._number += 1
-        card = CountedCard(self.rig.cards[MEMBERS[place % len(MEMBERS)]].card)
+        held = self.rig.cards[MEMBERS[place % len(MEMBERS)]].card
+        assert isinstance(held, CpuCard)
+        card = CountedCard(held)
         order: dict[str, Any] = {"kind": "top_up", "amount": 5_000, "method": "cash"}
         if place >= len(MEMBERS) and self.random.random() < 0.7:
             basket = self.random.sample(_MENU, self.random.choice((1, 2)))
