@@ -111,7 +111,11 @@ class CardDesk:
             if identity.family != family:
                 raise CardNotAsWritten(f"it reads as {identity.family}")
             reference = identity.reference
-        self._register(reference, member, family, card_type)
+        number = None
+        if kind.number is not None:
+            bench.again()
+            number = kind.number(bench, order)
+        self._register(reference, member, family, card_type, number)
         return reference
 
     def register(
@@ -224,11 +228,18 @@ class CardDesk:
         )
         return examiner.identify(self.reader, bench.presented)
 
-    def _register(self, reference: bytes, member: str, family: str, card_type: str) -> None:
+    def _register(
+        self,
+        reference: bytes,
+        member: str,
+        family: str,
+        card_type: str,
+        number: bytes | None = None,
+    ) -> None:
         if self.cloud is None:
             return
         owner = self.cloud.card_member(reference)
         if owner is None:
-            self.cloud.register_card(reference, member, family, card_type)
+            self.cloud.register_card(reference, member, family, card_type, number)
         elif owner != member:
             raise CardRegisteredOtherwise(reference.hex())

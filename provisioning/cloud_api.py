@@ -88,13 +88,21 @@ class CloudApi:
             raise
         return member
 
-    def register_card(self, reference: bytes, member: str, family: str, card_type: str) -> None:
-        """Register a card for a member."""
+    def register_card(
+        self,
+        reference: bytes,
+        member: str,
+        family: str,
+        card_type: str,
+        number: bytes | None = None,
+    ) -> None:
+        """Register a card for a member; ``number`` where the cloud checks what it proves."""
         document = {
             "reference": reference.hex(),
             "member": member,
             "family": family,
             "card_type": card_type,
+            "number": None if number is None else number.hex(),
         }
         self.post("/v1/cards", document)
 

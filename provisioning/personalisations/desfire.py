@@ -57,4 +57,11 @@ def settle(bench: Bench, order: Order, intent: bytes) -> Fate:
     return bench.hold(dialogues.fate(_opened(bench, order), meant))
 
 
-PERSONALISATION = Personalisation(FAMILY, write, transport=True, purse=Purse(load, settle))
+def number(bench: Bench, order: Order) -> bytes:
+    """See Personalisation."""
+    return _opened(bench, order).uid
+
+
+PERSONALISATION = Personalisation(
+    FAMILY, write, transport=True, purse=Purse(load, settle), number=number
+)

@@ -30,4 +30,9 @@ def write(bench: Bench, order: Order) -> None:
     bench.hold(personalise(keys, layout, lambda: order.draw(NONCE_BYTES)))
 
 
-PERSONALISATION = Personalisation(FAMILY, write, sites=1)
+def number(bench: Bench, _order: Order) -> bytes:
+    """See Personalisation."""
+    return bench.hold(find_uid())
+
+
+PERSONALISATION = Personalisation(FAMILY, write, sites=1, number=number)

@@ -77,4 +77,11 @@ def settle(bench: Bench, order: Order, intent: bytes) -> Fate:
     return Fate.MOVED if proves_load(key, request, meant.moment, tac) else Fate.UNKNOWN
 
 
-PERSONALISATION = Personalisation(FAMILY, write, transport=True, purse=Purse(load, settle))
+def number(bench: Bench, order: Order) -> bytes:
+    """See Personalisation."""
+    return _opened(bench, order).number
+
+
+PERSONALISATION = Personalisation(
+    FAMILY, write, transport=True, purse=Purse(load, settle), number=number
+)
