@@ -93,8 +93,8 @@ def _waiting(screen: Screen, texts: Texts) -> Panel:
     return Panel(
         picture="tap",
         title=texts[f"title.{kind}"],
-        text=texts[f"text.{kind}"],
-        note=texts["text.member_price"] if kind is OrderKind.SALE else None,
+        text=None if screen.problem else texts[f"text.{kind}"],  # the notice says what to do
+        note=texts["text.member_price"] if kind is OrderKind.SALE and not screen.problem else None,
         amount=currency(screen.currency).show(_due(screen)) if kind is not OrderKind.VOID else "",
         rows=_goods(screen, texts),
     )

@@ -129,6 +129,8 @@ def _say(database: Database, first: Till, second: Till, third: Till) -> None:
             bundle_version=1,
             list_version=18,
             reader="ready",
+            scanner="ready",
+            printer="paper" if waiting else "ready",
         )
         with database.write() as connection:
             fleet.hear_status(connection, till.terminal, status, heard_ms)

@@ -75,6 +75,17 @@ def test_a_good_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not (file.parent / "data").exists(), "checking makes nothing"
 
 
+def _printer(kind: str, path: str, more: str = "") -> str:
+    return f'[printer]\nkind = "{kind}"\npath = "{path}"\n{more}\n[http]'
+
+
+def test_a_printer_and_a_scanner_may_be_there(file: Path) -> None:
+    second = '[scanner]\nkind = "scanner"\npath = "/dev/ttyACM0"\n'
+    for kind, path in (("serial", "/dev/ttyS0"), ("network", "10.0.0.9"), ("file", "paper")):
+        file.write_text(GOOD.replace("[http]", second + _printer(kind, path)))
+        check(file)
+
+
 MISTAKES = {
     "no tenant": ('tenant = "harbour"', "", "missing required field `tenant`"),
     "an unknown key": ("[reader]", "[reader]\nbaud = 9600", "reader: Object contains unknown"),
@@ -93,6 +104,18 @@ MISTAKES = {
         'kind = "magnet"',
         "reader.kind: one of keyboard_wedge, nfc, pcsc",
     ),
+    "no such scanner": ("[http]", '[scanner]\nkind = "eye"\n[http]', "scanner.kind: one of"),
+    "a scanner without a kind": ("[http]", '[scanner]\npath = "/dev/x"\n[http]', "scanner: Object"),
+    "no such printer": (
+        "[http]",
+        _printer("fax", "0551"),
+        "printer.kind: Invalid enum value 'fax'",
+    ),
+    "a printer nowhere": ("[http]", _printer("serial", ""), "printer.path: Expected `str`"),
+    "a printer's port": ("[http]", _printer("network", "a:b"), "printer.path: 'b' is no port"),
+    "paper nowhere": ("[http]", _printer("file", "no/p"), "printer.path: there is no folder"),
+    "paper too narrow": ("[http]", _printer("usb", "x", "width = 8"), "printer.width: Expected"),
+    "a tongue": ("[http]", _printer("usb", "x", 'language = "de"'), "printer.language: Invalid"),
     "not TOML": ("[mqtt]", "[mqtt", "line 13"),
     "a file that is not there": ('"tls.pem"', '"none.pem"', "mqtt.certificate: there is no file"),
 }

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from drivers.print_supervisor import PrinterHealth, PrintSupervisor
+from drivers.print_supervisor import LOOK_S, PrinterHealth, PrintSupervisor
 from drivers.printers.escpos import WIDTH_58_MM, encode
 from drivers.printers.job import Job, JobState
 from drivers.supervise import BackOff
@@ -198,6 +198,18 @@ def test_receipts_come_out_as_they_are_asked(
     ask(queue, supervisor, 1)
     wait_state(queue, 1, JobState.PRINTED)
     assert printer.paper.lines.count("补打 COPY 1") == 2
+
+
+def test_a_printer_in_trouble_is_tried_more_and_more_rarely(
+    queue: PrintQueue, printer: VirtualPrinter
+) -> None:
+    lost = PrintSupervisor(NOWHERE, WIDTH_58_MM, queue, SOON)
+    queue.ask(place(1), receipt(1))
+    assert [lost.turn() for _ in range(5)] == [0.02, 0.04, 0.08, 0.1, 0.1]
+    assert lost.health is PrinterHealth.LOST
+    found = PrintSupervisor(printer.network, WIDTH_58_MM, queue, SOON)
+    assert [found.turn(), found.turn()] == [0.0, LOOK_S]
+    assert found.health is PrinterHealth.READY
 
 
 def test_without_paper_receipts_wait(

@@ -138,9 +138,9 @@ function drawPanel({ panel, phase, own, shop, receipt }) {
   $("#cancel").hidden = !(phase === "waiting_card" && own);
   $("#said-top-up").hidden = !panel.top_up || shop.top_ups.length === 0;
   const asked = receipt && state.printed === receipt;
-  $("#receipt").hidden = phase !== "result" || !receipt;
+  write($("#receipt"), asked ? label("page.receipt_comes") : label("page.receipt"));
   $("#receipt").disabled = asked;
-  write($("#receipt span"), asked ? label("page.receipt_comes") : label("page.receipt"));
+  $("#receipt").hidden = phase !== "result" || !receipt;
   $("#done").hidden = $("#longer").hidden = $("#left").hidden = phase !== "result";
 }
 

@@ -28,6 +28,8 @@ def test_queue_and_lag_are_of_what_the_ledger_lacks(town: Town, ledger: Ledger) 
         head_seq=3,
         oldest_ms=MORNING_MS - 90_000,
         certificate_ends_ms=MORNING_MS + 36 * 3_600_000,
+        reader="ready",
+        printer="paper",
     )
     with town.database.write() as connection:
         fleet.hear_status(connection, "t-0001", said, MORNING_MS)
@@ -42,6 +44,9 @@ def test_queue_and_lag_are_of_what_the_ledger_lacks(town: Town, ledger: Ledger) 
     assert gauge("watermark_lag_seconds", AT) == 90
     assert gauge("certificate_days", AT) == 1.5
     assert gauge("certificate_days", {**AT, "terminal": "t-0002"}) is None
+    assert gauge("device_ready", {**AT, "device": "reader"}) == 1
+    assert gauge("device_ready", {**AT, "device": "printer"}) == 0
+    assert gauge("device_ready", {**AT, "device": "scanner"}) is None
     ledger.ingest([till.batch(*(till.open() for _ in range(3)))])
     assert gauge("queue_records", AT) == 0
     assert gauge("watermark_lag_seconds", AT) == 0

@@ -31,14 +31,15 @@ def top_up(counter: SmallCounter) -> None:
     counter.place(orders.top_up(own(counter), 10000, "cash"))
 
 
-def approved(counter: SmallCounter) -> None:
+def approved(counter: SmallCounter, printer: str = "ready") -> None:
+    counter.show(printer=printer)
     sale(counter)
     counter.tap(total=9540, earned=95)
 
 
 def approved_offline(counter: SmallCounter) -> None:
     counter.show(online=False, queue=17)
-    approved(counter)
+    approved(counter, printer="")
 
 
 def declined(counter: SmallCounter) -> None:
@@ -108,7 +109,7 @@ SHOWS = {
     "declined": {"zh": "没有扣款", "en": "Nothing was charged"},
     "card-unknown": {"zh": "不是我们的会员卡", "en": "do not know this card"},
     "paid-by-card": {"zh": "卡内余额", "en": "On the card"},
-    "torn": {"zh": "再刷同一张卡", "en": "same card again"},
+    "torn": {"zh": "请刷卡", "en": "Tap your card"},
     "torn-paid-in": {"zh": "已存入您的账户", "en": "on your account now"},
     "topped-up": {"zh": "充值成功", "en": "Topped up"},
     "given-back": {"zh": "已退回", "en": "Given back"},

@@ -9,7 +9,7 @@ from edge.order import AnswerState, Item
 from edge.tap_flow import Phase
 from protocol.rules.bundle import Product
 from tests.edge.counter import SmallCounter
-from tests.edge.kiosk.states import open_page, sale, unknown
+from tests.edge.kiosk.states import approved, open_page, sale, unknown
 from tests.services.server import Server
 
 pytestmark = pytest.mark.browser
@@ -34,6 +34,26 @@ def test_from_choosing_to_a_receipt(page: Page, server: Server, counter: SmallCo
         shown(page, text)
     page.click("#done")
     expect(page.locator("#invitation")).to_be_visible()
+
+
+def test_a_receipt_is_printed_once_for_a_touch(
+    page: Page, server: Server, counter: SmallCounter
+) -> None:
+    open_page(page, server, "en")
+    approved(counter, printer="lost")
+    shown(page, "Thank you!")
+    expect(page.locator("#receipt")).to_be_hidden()
+    page.click("#done")
+    approved(counter)
+    page.click("#receipt")
+    expect(page.locator("#receipt")).to_have_text("Printing")
+    expect(page.locator("#receipt")).to_be_disabled()
+    order = counter.placed[-1].id
+    assert counter.receipt(order).copy == 0
+    counter.show(printer="lost")
+    sale(counter)
+    counter.tap()
+    expect(page.locator("#receipt")).to_be_hidden()
 
 
 def test_a_declined_basket_can_be_changed(

@@ -53,7 +53,7 @@ def test_the_page_orders_and_cancels(client: httpx.Client, counter: SmallCounter
 
 
 @pytest.mark.parametrize("origin", ["", "null", "http://evil.example", "http://127.0.0.1"])
-@pytest.mark.parametrize("path", ["/kiosk/order", "/kiosk/cancel", "/seen"])
+@pytest.mark.parametrize("path", ["/kiosk/order", "/kiosk/cancel", "/kiosk/receipt", "/seen"])
 def test_a_foreign_page_may_do_nothing(
     server: Server, counter: SmallCounter, path: str, origin: str
 ) -> None:
@@ -139,6 +139,25 @@ def test_health_says_whether_taps_are_answered(client: httpx.Client, counter: Sm
     counter.show(phase=Phase.CANNOT_ACCEPT, closed="journal_refused")
     response = client.get("/healthz")
     assert (response.status_code, response.json()["closed"]) == (503, "journal_refused")
+
+
+def test_the_page_asks_for_a_receipt(client: httpx.Client, counter: SmallCounter) -> None:
+    client.post("/kiosk/order", json=SALE)
+    counter.tap()
+    assert code(client.post("/kiosk/receipt", json={"order": ORDER})) == (409, "no_printer")
+    counter.show(printer="ready")
+    assert client.post("/kiosk/receipt", json={"order": ORDER}).json()["state"] == "printed"
+    assert code(client.post("/kiosk/receipt", json={"order": "a b"})) == (422, "bad_body")
+
+
+def test_how_its_devices_are_is_told(client: httpx.Client, counter: SmallCounter) -> None:
+    counter.show(reader="card", printer="paper")
+    health = client.get("/healthz").json()
+    assert (health["reader"], health["scanner"], health["printer"]) == ("card", "", "paper")
+    metrics = client.get("/metrics").text
+    assert 'tapledger_device_ready{device="reader"} 1.0' in metrics
+    assert 'tapledger_device_ready{device="printer"} 0.0' in metrics
+    assert 'device="scanner"' not in metrics
 
 
 def test_a_painted_event_is_measured(client: httpx.Client) -> None:

@@ -111,6 +111,23 @@ def test_every_reason_has_plain_words_and_advice(code: str) -> None:
     assert view(structs.replace(START, problem=code), TEXTS).notice is not None
 
 
+@pytest.mark.parametrize(
+    ("printer", "receipts", "state", "order"),
+    [
+        ("ready", True, AnswerState.APPROVED, SALE.id),
+        ("ready", False, AnswerState.APPROVED, ""),
+        ("ready", True, AnswerState.DECLINED, ""),
+        ("paper", True, AnswerState.APPROVED, ""),
+        ("", True, AnswerState.APPROVED, ""),
+    ],
+)
+def test_a_receipt_is_offered_where_it_would_come_out(
+    printer: str, state: AnswerState, order: str, *, receipts: bool
+) -> None:
+    screen = structs.replace(answered(SALE, receipt="t-1", state=state), printer=printer)
+    assert view(screen, TEXTS, receipts=receipts).receipt == order
+
+
 def test_a_reason_without_words_is_told_by_its_code() -> None:
     panel = declined("never_heard_of")
     assert panel.text == TEXTS["reason.other"]
