@@ -37,7 +37,8 @@ usage: python3 run.py COMMAND [OPTIONS]
   up      the demo's system, served until Ctrl-C
   test    all tests (installs Debian packages if it may)
   check   format, lint, types, import contracts, tidiness
-  bench   measures, and writes docs/performance.md
+  bench   measures, and writes its tables into docs
+  fuzz    gives each parser and card dialogue wrong bytes, a minute each (nightly)
 
 OPTIONS go to the command: python3 run.py demo --help, python3 run.py test -k journal\
 """
@@ -246,12 +247,14 @@ def main(command: str, *options: str) -> int:
     if command in ("demo", "up"):
         ensure_python_packages(RUNTIME, "Python packages")
         become("-m", "provisioning", command, *options)
-    if command not in ("test", "check", "bench") or (command == "check" and options):
+    if command not in ("test", "check", "bench", "fuzz") or (command == "check" and options):
         print(USAGE)
         return 0 if command in ("help", "-h", "--help") else 2
     ensure_python_packages(DEV, "Python packages for development")
     if command == "check":
         return check()
+    if command == "fuzz":
+        become("-m", "tests.fuzz", *options)
     ensure_system_packages()
     if command == "bench":
         become("-m", "tests.bench", *options)

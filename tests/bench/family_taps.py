@@ -24,7 +24,7 @@ from tests.drivers.desfire_world import DESFIRE_TRUST, QUAY, intent_of, loaded_d
 from tests.drivers.file_card_world import FILE_TRUST
 from tests.drivers.file_card_world import file_card as issued_file_card
 from tests.drivers.frame_world import SITE_TRUST, FrameReader
-from tests.drivers.purse_world import PURSE_TRUST, claim, purse_card
+from tests.drivers.purse_world import AMOUNT, PURSE_TRUST, claim, purse_card
 from tests.drivers.world import DirectReader, examiner, member_card
 
 Card = VirtualCard | FrameCard
@@ -59,14 +59,18 @@ def open_desfire(reader: Reader, presented: Presented) -> object:
 
 
 def pay_desfire(reader: Reader, presented: Presented) -> object:
-    """The same, and debit it with a record, CommitReaderID and a transaction MAC."""
+    """The same, and debit what it holds: a record, CommitReaderID and a transaction MAC."""
     purse = _hold(open_purse(QUAY, presented, os.urandom(NONCE_BYTES)), reader, presented)
-    return _hold(debit(purse, intent_of(purse)), reader, presented)
+    if purse.last is None or purse.balance < AMOUNT:
+        return purse
+    return _hold(debit(purse, intent_of(purse, amount=AMOUNT)), reader, presented)
 
 
 def _pay_pboc(reader: Reader, presented: Presented) -> object:
     purse = _hold(pboc_purse.open_purse(PURSE_TRUST, os.urandom(NONCE_BYTES)), reader, presented)
-    purchase = _hold(pboc_purse.begin(purse, claim()), reader, presented)
+    if purse.balance < AMOUNT:
+        return purse
+    purchase = _hold(pboc_purse.begin(purse, claim(amount=AMOUNT)), reader, presented)
     return _hold(pboc_purse.debit(purse, purchase), reader, presented)
 
 
@@ -169,7 +173,7 @@ def through_pn532(family: FamilyTap) -> tuple[list[HostCommand], list[HostComman
 
 
 def stack_ms(family: FamilyTap, taps: int) -> list[float]:
-    """Milliseconds of taps through nfcpy, with its line, the emulated chip and the software card."""
+    """Milliseconds of taps through nfcpy: its line, the emulated chip and the software card too."""
     taken = list[float]()
     with at_pn532(family) as (_, reader, presented):
         for _ in range(taps):
