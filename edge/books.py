@@ -301,8 +301,9 @@ class Books:
             return None
         facts = self._facts(tap, situation, moment)._replace(target=None)
         state = facts.snapshot.state if facts.snapshot else None
-        asked = intent.asked if wanted else None
-        booked = self._booked(Decision(draft, state), facts, moment, asked, tid)
+        # The sale happened when the card paid, by the prices of then.
+        at, asked = (intent.record.moment, intent.asked) if wanted else (moment, None)
+        booked = self._booked(Decision(draft, state), facts, at, asked, tid)
         return booked if wanted or tap.order is None else None
 
     def _booked(

@@ -92,6 +92,18 @@ class Counter:
             answer = self._answered(name, held)
         self.book.note(answer, (time.perf_counter() - start) * 1000)
 
+    def ask_torn(self, tap: PlannedTap, apdus: int) -> None:
+        """Carry an order out with a card that leaves at its n-th command, and comes back.
+
+        The card has carried the command out; its answer is lost.
+        """
+        held = self._cards[tap.card]
+        with self.terminal.lock, held.lock:
+            self._till.place(tap.name, tap.order or {})
+            self.terminal.device.faults.cut_after(apdus, answer_lost=True)
+            answer = self._answered(tap.name, held)
+        self.book.answers[answer.order] = answer
+
     def ask_through_crash(
         self, tap: PlannedTap, after_s: float, restart: Callable[[], None]
     ) -> None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from random import Random
 
 from protocol.rules.bundle import Bundle
 from provisioning.demo import catalogue
 from provisioning.demo.clock import DayClock
-from provisioning.demo.counter import Counter
-from provisioning.demo.faults import crash_in_tap, deliver_twice
+from provisioning.demo.counter import CHANGED_MIND, Counter
+from provisioning.demo.faults import TORN_KIND, crash_in_tap, deliver_twice, tear_in_debit
 from provisioning.demo.opening import is_current, now_ms, open_shop, publish
-from provisioning.demo.plan import CUT_FROM, CUT_SITE, SITES, TERMINALS, PlannedTap
+from provisioning.demo.plan import CUT_FROM, CUT_SITE, MEMBER_CARDS, SITES, TERMINALS, PlannedTap
 from provisioning.demo.readings import holds_bundle
 from provisioning.demo.residents import TENANT
 from provisioning.demo.town import Town
@@ -38,6 +38,8 @@ DRAIN_S = 60.0
 # Who is in the middle of a tap when the power goes.
 REPEATS = "t-0003"
 CRASHES, CRASH_AT = "t-0001", 0.60
+# Whose card leaves while it pays.
+TEARS, TEAR_AT = "t-0001", 0.20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ class Day:
         self.reconnect_s = self.drain_s = 0.0
         self._town, self._random = town, Random(seed)
         self._said, self._served = said, served
-        self._crash_tap, self._plan = _taken_out(plan)
+        self._crash_tap, plan = _taken_out(plan, CRASHES, CRASH_AT)
+        tear, self._plan = _taken_out(plan, TEARS, TEAR_AT)
+        carriers = (name for name, carried in MEMBER_CARDS.items() if carried.kind == TORN_KIND)
+        self._tear_tap = replace(tear, card=next(carriers), order=CHANGED_MIND)
         taps = sum(len(taps) for taps in plan.values())
         self._length_s = max(DAY_S_MIN, taps * SECONDS_A_TAP)
         self._clock = DayClock(self._length_s, 0.0)
@@ -114,6 +119,7 @@ class Day:
         town = self._town
         return [
             Incident(0.14, self._raise_prices),
+            Incident(TEAR_AT, self._tear),
             Incident(0.28, lambda: _done(town.broker.kill, "the broker is killed")),
             Incident(0.38, lambda: _done(town.start_broker, "the broker is back")),
             Incident(0.43, lambda: _done(town.cloud.kill, "the cloud is killed")),
@@ -141,6 +147,13 @@ class Day:
         terminal = self._town.terminals[REPEATS]
         count = deliver_twice(self._town, terminal)
         return f"{count} records of {terminal.at.terminal} are delivered a second time"
+
+    def _tear(self) -> str:
+        counter = self.counters[TEARS]
+        tear_in_debit(counter, self._tear_tap)
+        self._served()
+        state = counter.book.answers[self._tear_tap.name].state
+        return f"a card leaves {TEARS} while it pays, and comes back: {state}, paid once"
 
     def _crash(self) -> str:
         counter = self.counters[CRASHES]
@@ -189,6 +202,7 @@ class Day:
             answered=tuple(bytes.fromhex(answer.tid) for answer in answers),
             members={card.reference: card.member for card in cards if card.member},
             bundles=tuple(self.bundles),
+            purses={card.reference: paid for card in cards if (paid := card.paid()) is not None},
         )
 
 
@@ -198,9 +212,9 @@ def _done(act: Callable[[], None], what: str) -> str:
 
 
 def _taken_out(
-    plan: dict[str, list[PlannedTap]],
+    plan: dict[str, list[PlannedTap]], terminal: str, at: float
 ) -> tuple[PlannedTap, dict[str, list[PlannedTap]]]:
-    """Take a purchase out of one counter's plan: it is the one in which the agent is killed."""
-    taps = plan[CRASHES]
-    crash = next(tap for tap in taps if tap.at >= CRASH_AT and tap.order is not None)
-    return crash, {**plan, CRASHES: [tap for tap in taps if tap is not crash]}
+    """Take the first purchase from ``at`` on out of one counter's plan: something befalls it."""
+    taps = plan[terminal]
+    found = next(tap for tap in taps if tap.at >= at and tap.order is not None)
+    return found, {**plan, terminal: [tap for tap in taps if tap is not found]}

@@ -25,6 +25,8 @@ REPEATED_RECORDS = 20
 PUBLISH_S = 20.0
 # A tap takes about this long, so the kill falls anywhere into it.
 TAP_MS = 12.0
+# This one is opened with five commands and debited with four.
+TORN_KIND, DEBIT_APDUS = "desfire", 9
 
 
 def deliver_twice(town: Town, terminal: Terminal) -> int:
@@ -65,6 +67,11 @@ def _known_duplicates(town: Town) -> float:
     figures = httpx.get(f"{town.cloud_url}/metrics", trust_env=False, timeout=PUBLISH_S).text
     [count] = re.findall(r"^tapledger_duplicates_total (\S+)$", figures, re.MULTILINE)
     return float(count)
+
+
+def tear_in_debit(counter: Counter, tap: PlannedTap) -> None:
+    """Take the card away behind the last command of its debit, and hold it there again."""
+    counter.ask_torn(tap, DEBIT_APDUS)
 
 
 def crash_in_tap(town: Town, counter: Counter, tap: PlannedTap, random: Random) -> None:

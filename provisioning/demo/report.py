@@ -12,7 +12,7 @@ from rich.table import Table
 from provisioning.demo.verdict import Verdict
 
 # In the order in which a tap passes them; others follow.
-STAGES = ("identify", "decide", "record", "show", "tap", "customer")
+STAGES = ("identify", "decide", "card", "record", "show", "tap", "customer")
 _MEANING = {
     "lost": "answers or records that the ledger does not have",
     "twice": "records or orders that were posted twice",
@@ -22,11 +22,13 @@ _MEANING = {
     "price_wrong": "sales not priced as of their own moment",
     "forks": "records kept apart, terminals stopped",
     "takings_differ": "accounts that do not add up to what the tills took",
+    "purses_differ": "cards whose purse, journals and ledger do not say the same",
     "taps_unexplained": "taps without a record, or records without a tap",
 }
 _STAGE_MEANING = {
     "identify": "card present → card proved",
     "decide": "priced and decided",
+    "card": "debited, where its purse pays",
     "record": "chained, signed, on disk",
     "show": "answer on the screen",
     "tap": "card present → approved",
@@ -65,6 +67,7 @@ def table(verdict: Verdict, measured: Measured) -> Table:
     shown.add_row("posted", str(verdict.posted), "in the ledger")
     overdrawn = "members who spent offline, within the limits, more than they had"
     shown.add_row("overdrawn", str(verdict.overdrawn), overdrawn)
+    shown.add_row("torn", str(verdict.torn), "cards that left while they paid, settled since")
     shown.add_section()
     for key, meaning in _MEANING.items():
         count = getattr(verdict, key)

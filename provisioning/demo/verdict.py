@@ -25,6 +25,8 @@ from protocol.watermark import Standing
 # What a tap becomes; other records are steps in the terminal's own life.
 TAP_KINDS = frozenset((Kind.SALE, Kind.TOP_UP, Kind.VOID, Kind.DECLINE, Kind.CARD_EVENT))
 POINTS = "PT"
+# Why a card event stands beside a debit: the card left.
+TORN = "card_torn"
 
 Place = tuple[str, int, int]  # terminal, epoch, seq
 
@@ -79,17 +81,21 @@ class Story(NamedTuple):
     """What those who stood at the counters know.
 
     ``answered``: tid of each order that was approved or declined; ``taps`` counts also the looks
-    at a balance. ``members``: card reference -> member.
+    at a balance. ``members``: card reference -> member; ``purses``: card reference -> what the
+    card itself says that it paid.
     """
 
     taps: int
     answered: tuple[bytes, ...]
     members: Mapping[bytes, str]
     bundles: tuple[Bundle, ...]
+    purses: Mapping[bytes, int] = {}
 
 
 class Verdict(NamedTuple):
     """``posted`` counts what the ledger holds, ``families`` taps by card family.
+
+    ``torn`` are cards that left while they paid.
 
     All from ``lost`` on must be 0.
     """
@@ -99,6 +105,7 @@ class Verdict(NamedTuple):
     posted: int
     overdrawn: int
     families: Mapping[str, int]
+    torn: int
     lost: int
     twice: int
     unbalanced: int
@@ -107,6 +114,7 @@ class Verdict(NamedTuple):
     price_wrong: int
     forks: int
     takings_differ: int
+    purses_differ: int
     taps_unexplained: int
 
     @property
@@ -119,7 +127,7 @@ def judge(story: Story, journals: Sequence[Journal], books: Books) -> Verdict:
     """Compare the readings."""
     walked = [_walk(journal) for journal in journals]
     written = [sealed for records, _ in walked for sealed in records]
-    tap_records = sum(sealed.record.kind in TAP_KINDS for sealed in written)
+    tap_records = sum(_is_tap(sealed.record) for sealed in written)
     states = _folded(written, story.members)
     return Verdict(
         taps=story.taps,
@@ -127,6 +135,7 @@ def judge(story: Story, journals: Sequence[Journal], books: Books) -> Verdict:
         posted=len(books.records),
         overdrawn=sum(state.overdraft > 0 for state in states.values()),
         families=_families(written),
+        torn=sum(sealed.record.reason == TORN for sealed in written),
         lost=_lost(story, written, books),
         twice=_twice(written, books),
         unbalanced=_unbalanced(books),
@@ -136,15 +145,25 @@ def judge(story: Story, journals: Sequence[Journal], books: Books) -> Verdict:
         forks=books.apart
         + sum(standing is not Standing.ACTIVE for standing in books.standings.values()),
         takings_differ=_takings_differ(written, journals, books),
+        purses_differ=_purses_differ(story.purses, written, books),
         taps_unexplained=abs(tap_records - story.taps),
     )
 
 
 def _families(written: Iterable[Sealed]) -> dict[str, int]:
     """Card family -> taps, by name; a card that proved nothing is none of any."""
-    taps = (sealed.record for sealed in written if sealed.record.kind in TAP_KINDS)
+    taps = (sealed.record for sealed in written if _is_tap(sealed.record))
     counted = Counter(record.card.family for record in taps if record.card)
     return dict(sorted(counted.items()))
+
+
+def _is_tap(record: Record) -> bool:
+    """Whether somebody got an answer by it: what became of an earlier debit is no tap."""
+    return record.kind in TAP_KINDS and not _is_about_another(record)
+
+
+def _is_about_another(record: Record) -> bool:
+    return record.kind is Kind.CARD_EVENT and record.refers_to is not None
 
 
 def _walk(journal: Journal) -> tuple[list[Sealed], int]:
@@ -189,19 +208,26 @@ def _ledger_gaps(journals: Sequence[Journal], books: Books) -> int:
     return gaps
 
 
-def _lost(story: Story, written: Iterable[Sealed], books: Books) -> int:
+def _lost(story: Story, written: Sequence[Sealed], books: Books) -> int:
     """Records that the ledger lacks or holds otherwise, and answers that no record stands for."""
     held = {posted.place: posted.data for posted in books.records}
     booked = {leg.place for leg in books.legs}
-    voided = {sealed.record.refers_to for sealed in written}
+    voided = _voided(written)
     missing = 0
     for sealed in written:
         record = sealed.record
         place = (record.terminal, record.epoch, record.seq)
-        moves_money = record.total > 0 and record.tid not in voided
+        counts = record.tid not in voided and not _is_about_another(record)
+        moves_money = record.total > 0 and counts
         missing += held.get(place) != sealed.data or (moves_money and place not in booked)
     tids = {sealed.record.tid for sealed in written}
     return missing + sum(tid not in tids for tid in story.answered)
+
+
+def _voided(written: Iterable[Sealed]) -> set[bytes | None]:
+    """Transactions that were taken back."""
+    records = (sealed.record for sealed in written)
+    return {record.refers_to for record in records if record.kind is Kind.VOID}
 
 
 def _twice(written: Iterable[Sealed], books: Books) -> int:
@@ -263,13 +289,15 @@ def _holding(sums: Mapping[tuple[str, str], int], member: str) -> Holding:
 def _takings_differ(written: Sequence[Sealed], journals: Sequence[Journal], books: Books) -> int:
     """Accounts of takings, revenue and points given that do not add up to the journals' facts."""
     sites = {journal.terminal: journal.site for journal in journals}
-    voided = {sealed.record.refers_to for sealed in written}
+    voided = _voided(written)
     due: Counter[str] = Counter()
     for record in (sealed.record for sealed in written if sealed.record.tid not in voided):
         site = sites[record.terminal]
         if record.kind is Kind.SALE:
             due[f"sales:{site}"] -= record.total
             due["points_granted"] += record.earned
+        if _is_about_another(record):
+            continue
         for tender in record.tenders:
             if tender.method not in (STORED_VALUE, CARD_PURSE):
                 due[f"cash:{tender.method}:{site}"] += tender.amount
@@ -278,6 +306,22 @@ def _takings_differ(written: Sequence[Sealed], journals: Sequence[Journal], book
         if leg.account.startswith(("sales:", "cash:", "points_granted")):
             booked[leg.account] += leg.amount
     return sum(due[account] != booked[account] for account in due.keys() | booked.keys())
+
+
+def _purses_differ(purses: Mapping[bytes, int], written: Iterable[Sealed], books: Books) -> int:
+    """Cards of which card, journals and ledger do not say the same of what its purse paid."""
+    journals: Counter[str] = Counter()
+    for record in (sealed.record for sealed in written):
+        if record.card is not None and not _is_about_another(record):
+            by_card = sum(each.amount for each in record.tenders if each.method == CARD_PURSE)
+            journals[f"purse:{record.card.reference.hex()}"] += by_card
+    booked = Counter({leg.account: 0 for leg in books.legs if leg.account.startswith("purse:")})
+    for leg in books.legs:
+        if leg.account in booked:
+            booked[leg.account] += leg.amount
+    cards = Counter({f"purse:{reference.hex()}": paid for reference, paid in purses.items()})
+    known = cards.keys() | booked.keys()
+    return sum(len({cards[name], journals[name], booked[name]}) > 1 for name in known)
 
 
 def _price_wrong(written: Iterable[Sealed], bundles: Sequence[Bundle]) -> int:

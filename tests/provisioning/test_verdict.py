@@ -139,7 +139,8 @@ def _judged(world: World) -> Verdict:
 
 def _broken(verdict: Verdict) -> dict[str, int]:
     counts = verdict._asdict()
-    return {key: counts[key] for key in list(counts)[5:] if counts[key]}
+    first = Verdict._fields.index("lost")
+    return {key: counts[key] for key in Verdict._fields[first:] if counts[key]}
 
 
 def test_a_day_without_a_fault_holds() -> None:
@@ -275,6 +276,48 @@ def test_an_order_with_two_records_is_twice() -> None:
     chain.sell(32, bundle=1, order="o-t")
     story, journal, books = _world(chain)
     assert _broken(_judged((story._replace(taps=6), journal, books))) == {"twice": 1}
+
+
+def _paid_by_card() -> World:
+    """A day on which the card paid once, and once left while it paid and had not."""
+    chain, paid = Chain(), Card(REFERENCE, "desfire", CardClass.VALUE, 2, 5_000, 1_400)
+    tenders = (Tender("card_purse", 3_600),)
+    chain.write(0, Kind.EPOCH_OPEN)
+    chain.write(1, Kind.TOP_UP, card=_card(), tenders=(Tender("cash", 10_000),), order="o-t")
+    sold = chain.sell(2, card=paid, tenders=tenders)
+    for reason in ("card_torn", "card_not_debited"):
+        chain.write(
+            3, Kind.CARD_EVENT, card=paid, tenders=tenders, refers_to=bytes(16), reason=reason
+        )
+    story, journal, books = _world(chain)
+    place = (TERMINAL, 1, sold.record.seq)
+    purse = Leg(place, f"purse:{REFERENCE.hex()}", "CNY", 3_600)
+    legs = tuple(
+        purse if (leg.place, leg.account) == (place, f"principal:{MEMBER}") else leg
+        for leg in books.legs
+    )
+    running = {**books.running, ("principal:m-1", "CNY"): -10_000}
+    known = {MEMBER: Holding(10_000, journal.known[MEMBER].points)}
+    return (
+        story._replace(taps=2, purses={REFERENCE: 3_600}),
+        journal._replace(known=known),
+        books._replace(legs=legs, running=running),
+    )
+
+
+def test_what_a_card_paid_is_the_same_on_the_card_in_the_journal_and_in_the_ledger() -> None:
+    story, journal, books = _paid_by_card()
+    verdict = _judged((story, journal, books))
+    assert (_broken(verdict), verdict.torn) == ({}, 1)
+    for purses in ({}, {REFERENCE: 3_599}, {REFERENCE: 3_600, bytes(15) + b"2": 1}):
+        broken = _judged((story._replace(purses=purses), journal, books))
+        assert _broken(broken) == {"purses_differ": 1}
+    other = f"purse:{bytes(15).hex()}02"
+    legs = tuple(
+        leg._replace(account=other) if leg.account.startswith("purse:") else leg
+        for leg in books.legs
+    )
+    assert _broken(_judged((story, journal, books._replace(legs=legs)))) == {"purses_differ": 2}
 
 
 def test_an_overdrawn_member_is_shown_and_is_no_fault() -> None:

@@ -37,6 +37,17 @@ KEYS = {
     "tap_ms",
     "drain_s",
 }
+FAMILIES = {
+    "cpu",
+    "desfire",
+    "felica",
+    "file_card",
+    "mifare_classic",
+    "ntag424",
+    "pboc_purse",
+    "qr_credential",
+    "ultralight",
+}
 ZERO = (
     "lost",
     "twice",
@@ -46,6 +57,7 @@ ZERO = (
     "price_wrong",
     "forks",
     "takings_differ",
+    "purses_differ",
     "taps_unexplained",
 )
 
@@ -86,6 +98,8 @@ def test_the_day_held_and_its_disks_say_so_again(town: Path) -> None:
     assert verdict.taps == TAPS
     assert verdict.records == verdict.posted > TAPS
     assert verdict.overdrawn >= 1
+    assert verdict.torn == 1
+    assert set(verdict.families) == FAMILIES
 
 
 def _ledger(statement: str) -> Callable[[Path], None]:
@@ -141,6 +155,10 @@ _A_SALE = "(SELECT max(place) FROM entries WHERE account LIKE 'sales:%')"
         (_journal("DELETE FROM records WHERE kind = 12"), "chain_gaps"),
         (_journal("DELETE FROM records WHERE kind = 1"), "taps_unexplained"),
         (_ledger("UPDATE terminals SET standing = 2"), "forks"),
+        (
+            _ledger("UPDATE entries SET account = 'purse:00' WHERE account LIKE 'purse:%'"),
+            "purses_differ",
+        ),
     ],
 )
 def test_a_fault_planted_on_disk_is_found(

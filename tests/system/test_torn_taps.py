@@ -82,6 +82,8 @@ def again(till: Till, order: Order) -> None:
     sales = [record for record in till.records() if record.order == order.id]
     assert [record.kind for record in sales] == [Kind.SALE]
     assert (sales[0].earned, sales[0].total) == (5, COFFEE)
+    torn = [record for record in till.records() if record.refers_to == sales[0].tid]
+    assert [record.moment for record in torn] == [sales[0].moment] * len(torn), "not of its time"
     assert till.books.recorded(order.id) == structs.replace(answer, stages_ms={})
 
 
