@@ -162,6 +162,7 @@ def test_revoking_asks_first(console: Console, page: Page) -> None:
 def test_a_card_is_frozen_and_allowed_again(console: Console, page: Page) -> None:
     console.open(page, "/console/members/m-000001", Role.OPERATOR)
     card = page.get_by_role("row").filter(has_text=CARD[:8])
+    expect(card).to_contain_text("Smart card")
     card.get_by_role("button", name="Freeze").click()
     expect(card).to_contain_text("Frozen")
     card.get_by_role("button", name="Allow again").click()
