@@ -9,6 +9,8 @@ from pathlib import Path
 from tests.bench.family_taps import TAPS, FamilyTap, examined, own_ms, through_pn532
 from tests.bench.latency import Latency, Split
 from tests.bench.row import Bench, Progress, Row, median, quantile
+from tests.bench.rows.code import code_ms
+from tests.protocol import phone
 
 TAPS_MEASURED, TAPS_MODELLED, SEED = 40, 2_000, 5
 
@@ -19,11 +21,23 @@ def measure(_folder: Path, progress: Progress) -> Sequence[Row]:
     rows = []
     for name, family in TAPS.items():
         progress(name)
-        rows.append(_row(name.partition(":")[0], family, model))
-    return rows
+        rows.append(_row(name, family, model))
+    return [*rows, _code_row()]
 
 
-def _row(card: str, family: FamilyTap, model: Latency) -> Row:
+def _code_row() -> Row:
+    """A code on a phone is read before it is ours, and nothing is said to it."""
+    shown = phone.code()
+    own = median(code_ms(shown, TAPS_MEASURED))
+    none = "–"
+    figure = f"{own:.2g}"
+    cells = ("`qr_credential`", "0", none, str(len(shown)), none, none, figure, f"**{figure}**")
+    name = "tap, `qr_credential`: own share, p50"
+    return Row(name=name, value=own, unit="ms", cells=(*cells, none, none, none, none))
+
+
+def _row(name: str, family: FamilyTap, model: Latency) -> Row:
+    card = name.partition(":")[0]
     taps = [own_ms(family) for _ in range(TAPS_MEASURED)]
     own, said = median([tap[0] for tap in taps]), taps[0][1].said
     _, commands = through_pn532(family)
@@ -45,7 +59,7 @@ def _row(card: str, family: FamilyTap, model: Latency) -> Row:
         *(others.get(link, "–") for link in ("ccid", "t1", "t0")),
     )
     return Row(
-        name=f"tap, {family.title}, modelled on a PN532, p95",
+        name=f"tap, {name}, modelled on a PN532, p95",
         value=quantile(sums, 0.95),
         unit="ms",
         floor=f"own share {own:.2g} ms",
