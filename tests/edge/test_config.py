@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from edge.__main__ import EXIT_CONFIGURATION, main
 from edge.errors import BadConfig, InUse
 from protocol.topics import address
 from provisioning.authority import private_pem
+from run import ROOT
 from tests.edge.world import CLOUD_KEY, RULES_KEY, TERMINAL_KEY, granted
 
 GOOD = f"""
@@ -84,6 +86,16 @@ def test_a_printer_and_a_scanner_may_be_there(file: Path) -> None:
     for kind, path in (("serial", "/dev/ttyS0"), ("network", "10.0.0.9"), ("file", "paper")):
         file.write_text(GOOD.replace("[http]", second + _printer(kind, path)))
         check(file)
+
+
+def test_what_the_guide_shows_is_taken(file: Path) -> None:
+    guide = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    file.write_text(f"{GOOD}\n{shown}")
+    check(file)
+    read = config.load(file).config
+    assert read.printer == config.PrinterConfig(kind="usb", path="/dev/usb/lp0", title="港口咖啡")
+    assert read.scanner is not None
 
 
 MISTAKES = {
