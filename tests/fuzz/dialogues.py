@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
-from drivers.cards import felica, file_card, ntag424, pboc_purse, ultralight
+from drivers.card import CardTrust, Dialogue
+from drivers.cards import desfire, felica, file_card, ntag424, pboc_purse, ultralight
 from drivers.desfire.layout import CREDIT_KEY
 from drivers.desfire.purse import credit, fate, open_purse
-from drivers.errors import CardGone
+from drivers.errors import CardGone, DriverError
 from drivers.exchange import Deadlines, hold, hold_frames
 from drivers.personalise import personalise as personalise_cpu
 from drivers.personalise_desfire import personalise as personalise_desfire
 from drivers.personalise_pboc import personalise as personalise_pboc
+from drivers.purse import Charge
 from drivers.reader import Presented, Reader, Technology
 from drivers.virtual.cards.felica import FelicaCard
 from drivers.virtual.cards.felica_state import FelicaState
@@ -70,6 +73,9 @@ _UNCHANGED = b"\x0f"
 
 
 _MORE = _STATUS_WORDS.index(b"\x91\xaf")
+
+
+CHARGE = Charge(tid=bytes(16), reader_id=bytes(16), amount=700, number=1, wall_ms=1_790_000_000_000)
 
 
 class DoesNotEnd(AssertionError):
@@ -186,6 +192,26 @@ def _load(reader: Reader, _presented: Presented) -> None:
     say(pboc_purse.fate(say(pboc_purse.open_purse(purse_world.PURSE_TRUST, NONCE)), purchase))
 
 
+def _pay(identify: Callable[[CardTrust, Presented, bytes], Dialogue], trust: CardTrust) -> Talk:
+    """What a terminal does: identify, charge, and ask later what became of it, debited or not."""
+
+    def talk(reader: Reader, presented: Presented) -> None:
+        say = partial(
+            hold, reader=reader, deadlines=Deadlines(), now=time.monotonic, extended=False
+        )
+        first = say(identify(trust, presented, NONCE))
+        if first.purse is None or (first.balance_before or 0) < CHARGE.amount:
+            return
+        intent = say(first.purse.prepare(CHARGE))
+        with suppress(DriverError):
+            say(first.purse.debit(intent))
+        again = say(identify(trust, presented, NONCE))
+        if again.purse is not None:
+            say(again.purse.fate(intent))
+
+    return talk
+
+
 def _target(make: Callable[[], VirtualCard | FrameCard], talk: Talk, exchanges: int) -> Target:
     """``exchanges``: of the whole dialogue. Seeds change one answer of it, or give some no end."""
     made = cache(make)
@@ -238,6 +264,12 @@ DIALOGUES: dict[str, Target] = {
         f"tap_{name.replace(':', '_')}": _target(each.card, each.tap, 9)
         for name, each in TAPS.items()
     },
+    "pay_desfire": _target(
+        desfire_world.loaded_desfire, _pay(desfire.identify, desfire_world.DESFIRE_TRUST), 14
+    ),
+    "pay_pboc": _target(
+        purse_world.purse_card, _pay(pboc_purse.identify, purse_world.PURSE_TRUST), 11
+    ),
     "credit_desfire": _target(desfire_world.loaded_desfire, _credit, 17),
     "load_pboc": _target(purse_world.purse_card, _load, 16),
     "issue_cpu": _target(
