@@ -22,7 +22,7 @@ def serve_on(town: Town, console: Console) -> None:
     """Serve until Ctrl-C; print where everything is."""
     port = free_port()
     members = {
-        name: f"{held.member} · {MEMBER_CARDS[name].kind}" if held.member else ""
+        name: " · ".join((held.member, *filter(None, MEMBER_CARDS[name]))) if held.member else ""
         for name, held in town.cards.items()
     }
     kiosks = {name: terminal.url for name, terminal in town.terminals.items()}
