@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from edge import config
@@ -51,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     looks.add_parser("verify", help="check every link and every signature").set_defaults(
         run=_verify
     )
+    receipt = looks.add_parser("receipt", help="say which record the code on a receipt names")
+    receipt.add_argument(
+        "run", metavar="CODE", type=_receipt_of, help="what a scanner reads from it"
+    )
     return parser
 
 
@@ -91,6 +96,19 @@ def _verify(settings: Settings) -> int:
 
     print(verify(settings.data(JOURNAL), load_keys(settings).owner))
     return 0
+
+
+def _receipt_of(code: str) -> Callable[[Settings], int]:
+    """The command that looks for the record of ``code``."""
+
+    def look(settings: Settings) -> int:
+        from edge.inspection import confirm
+        from edge.wiring import JOURNAL
+
+        print(confirm(settings.data(JOURNAL), code))
+        return 0
+
+    return look
 
 
 if __name__ == "__main__":

@@ -202,6 +202,15 @@ class NoReceipt(EdgeError):
     todo = "Ask for the receipt of an order that was approved."
 
 
+class ReceiptForeign(EdgeError):
+    """The code on a receipt names no record of this journal."""
+
+    code = "receipt_foreign"
+    what = "This receipt is not of this terminal's journal"
+    kept = "Nothing was changed."
+    todo = "Look at the terminal that its number names, or for its record in the console."
+
+
 class ReceiptUnasked(EdgeError):
     """A receipt that nobody asked for, or that waited in vain for a printer."""
 

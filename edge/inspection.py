@@ -7,11 +7,12 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from edge.errors import JournalBroken, JournalForeign
+from edge.errors import JournalBroken, JournalForeign, ReceiptForeign
 from edge.journal import Identity, rejoined
 from protocol.chain import extend
 from protocol.errors import ProtocolError
 from protocol.grant import opening_head
+from protocol.receipt import read_proof, receipt_number
 from protocol.record import Kind, read
 from protocol.signing import Purpose
 from protocol.signing import verify as verify_signature
@@ -54,6 +55,24 @@ def verify(path: Path, identity: Identity) -> str:
             raise JournalBroken(f"{where}: the row and its bytes differ")
         count += 1
     return f"{path}: {count} records of epoch {identity.epoch} hold, head {head.seq}"
+
+
+def confirm(path: Path, text: str) -> str:
+    """Say which record the code on a receipt names; ReceiptForeign when there is none such."""
+    try:
+        proof = read_proof(text)
+    except ProtocolError as error:
+        raise ReceiptForeign(str(error)) from error
+    number = receipt_number(proof.terminal, proof.epoch, proof.seq)
+    named = {"epoch": proof.epoch, "seq": proof.seq, "hash": proof.hash}
+    rows = _open(path)["records"].rows_where(
+        "epoch = :epoch AND seq = :seq AND hash = :hash", named
+    )
+    row = next(iter(rows), None)
+    if row is None or read(row["data"])[0].record.receipt != number:
+        raise ReceiptForeign(number)
+    record = read(row["data"])[0].record
+    return f"{number}: {record.kind.name.lower()} of {record.total} stands in the journal"
 
 
 def _open(path: Path) -> Database:

@@ -50,7 +50,7 @@ from edge.relay import Relay
 from protocol import watermark
 from protocol.errors import ProtocolError
 from protocol.plugins import discover
-from protocol.qr_credential import Shown
+from protocol.qr_credential import Shown, Verified
 from protocol.watermark import Standing, Watermark
 
 if TYPE_CHECKING:
@@ -107,6 +107,19 @@ def _printer_path(settings: Settings, printer: PrinterConfig) -> str:
 
 def _local_time(wall_ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(wall_ms / 1000))
+
+
+class ShownAtAny(Shown):
+    """The codes shown at any reader of the terminal: each has a thread of its own."""
+
+    def __init__(self, since_s: int) -> None:
+        super().__init__(since_s)
+        self._one = threading.Lock()
+
+    def admit(self, verified: Verified, now_s: int) -> None:
+        """See Shown."""
+        with self._one:
+            super().admit(verified, now_s)
 
 
 class Printing:
@@ -315,7 +328,7 @@ def _devices(readers: Mapping[str, ReaderEvents], printing: Printing | None) -> 
 
 def _examiner(settings: Settings, keys: Keys, clock: Clock) -> Examiner:
     """One for all readers: a code that one of them saw is used up at the others."""
-    shown = Shown(since_s=clock.wall_ms() // 1000)
+    shown = ShownAtAny(since_s=clock.wall_ms() // 1000)
 
     def trust() -> CardTrust:
         now_ms = clock.wall_ms()

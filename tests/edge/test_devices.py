@@ -12,6 +12,7 @@ import pytest
 from drivers.cards.qr_credential import FAMILY
 from drivers.virtual.printer import Paper, VirtualPrinter
 from drivers.virtual.serial_line import SerialLine
+from edge.__main__ import main
 from protocol.credential import card_reference
 from protocol.member_list import CardEntry, Snapshot
 from protocol.membership.state import State
@@ -119,7 +120,11 @@ def wait_receipt(terminal: TerminalProcess, order: str, state: str, copy: int) -
 
 
 def test_a_tap_on_either_reader_and_its_receipt(
-    terminal: TerminalProcess, ledger: SmallLedger, scanner: SerialLine, printer: VirtualPrinter
+    terminal: TerminalProcess,
+    ledger: SmallLedger,
+    scanner: SerialLine,
+    printer: VirtualPrinter,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert terminal.order("by-phone", COFFEE)[0] == 202
     scanned_s = int(time.time()) + SLOT_S  # codes of the slot in which it started are refused
@@ -147,6 +152,10 @@ def test_a_tap_on_either_reader_and_its_receipt(
     proof = read_proof(printer.paper.codes[0])
     ledger.wait_for(proof.seq)
     assert lines[12] == f"{AT.terminal}-{proof.epoch}-{proof.seq}"
+    assert (
+        main(["--config", str(terminal.config), "journal", "receipt", printer.paper.codes[0]]) == 0
+    )
+    assert "sale of 1000" in capsys.readouterr().out
     assert proof.hash == record_hash(ledger.records[proof.seq - 1].data)
 
 

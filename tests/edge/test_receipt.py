@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from drivers.printers.document import lay_out
 from drivers.printers.escpos import WIDTH_58_MM, columns
 from drivers.printers.job import JobEvent, JobState, step
 from edge.books import Books
-from edge.errors import NoReceipt, OrderUnknown, ReceiptUnasked
+from edge.errors import NoReceipt, OrderUnknown, ReceiptForeign, ReceiptUnasked
+from edge.inspection import confirm
 from edge.kiosk import texts
 from edge.order import TILL_METHODS, Answer, Order, top_up, void
 from edge.print_queue import PrintQueue
@@ -20,7 +22,7 @@ from edge.receipt import Wording
 from edge.receipts import Habits, Receipts
 from edge.tap_flow import Book
 from protocol.membership.event import CARD_PURSE, STORED_VALUE
-from protocol.receipt import read_proof
+from protocol.receipt import proof_text, read_proof
 from protocol.record import CardClass
 from tests.edge.paper import open_queue
 from tests.edge.world import (
@@ -143,6 +145,24 @@ def test_the_proof_names_the_record(books: Books, queue: PrintQueue) -> None:
     proof = read_proof(waiting[1].proof)
     assert (proof.epoch, proof.seq) == (answer.epoch, answer.seq)
     assert proof.hash == books.journal.head.hash
+
+
+def test_the_journal_confirms_what_a_receipt_names(
+    books: Books, queue: PrintQueue, tmp_path: Path
+) -> None:
+    answer = book(books, coffee("o1"))
+    receipts(books, queue).ask("o1")
+    waiting = queue.next()
+    assert waiting is not None
+    journal, code = tmp_path / "journal.db", waiting[1].proof
+    assert confirm(journal, code) == f"{answer.receipt}: sale of 500 stands in the journal"
+    genuine = read_proof(code)
+    forged = ({"hash": bytes(32)}, {"seq": genuine.seq + 1}, {"terminal": "t-0002"})
+    for change in forged:
+        with pytest.raises(ReceiptForeign):
+            confirm(journal, proof_text(structs.replace(genuine, **change)))
+    with pytest.raises(ReceiptForeign):
+        confirm(journal, "https://example.com")
 
 
 def test_every_way_to_pay_has_its_name() -> None:
