@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.demo.plan import TERMINALS
+from provisioning.demo.plan import KINDS, TERMINALS
 from provisioning.demo.readings import JOURNAL, TERMINALS_FOLDER
 from provisioning.demo.stage import judge_folder
 from provisioning.demo.town import LEDGER
@@ -80,6 +80,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     verdict = _live_a_day(folder, "nats")
     assert verdict.keys() >= KEYS
     assert verdict["taps"] == TAPS
+    families = verdict["families"]
+    assert isinstance(families, dict)
+    assert families.keys() == set(KINDS)
     assert {key: verdict[key] for key in ZERO} == dict.fromkeys(ZERO, 0)
     return folder / "town"
 
