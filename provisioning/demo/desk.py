@@ -1,5 +1,7 @@
 """A page with the demo's cards and terminals, on which a click holds a card to a reader.
 
+A member's phone has a page of its own with the code that it shows.
+
 What holding means is left to the caller.
 """
 
@@ -9,9 +11,11 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+import segno
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -20,6 +24,7 @@ from protocol.errors import ProductError
 from provisioning.errors import ProvisioningError
 
 PAGE = Path(__file__).with_name("desk.html")
+PHONE_PAGE = Path(__file__).with_name("phone.html")
 # The names under which a browser on this machine asks; the port is checked with the origin.
 _HOSTS = ["127.0.0.1", "localhost"]
 _STATUS = {"foreign_page": 403, "no_such_card": 404}
@@ -56,14 +61,15 @@ def create_desk(
     cards: Mapping[str, str],
     terminals: Mapping[str, str],
     tap: Callable[[str, str], None],
+    phones: Mapping[str, Callable[[], str]],
 ) -> FastAPI:
     """Return the card desk.
 
     ``cards``: name -> member, empty for a card of nobody; ``terminals``: name -> address of its
-    kiosk page. ``tap(card, terminal)`` returns when the card was taken away again.
+    kiosk page. ``tap(card, terminal)`` returns when the card was taken away again. ``phones``:
+    those of ``cards`` that are one -> what gives the text of a new code.
     """
     html = PAGE.read_text(encoding="utf-8")
-    headers = {"Content-Security-Policy": _policy(html), "X-Content-Type-Options": "nosniff"}
     app = FastAPI(title="card desk", openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)
 
@@ -74,12 +80,15 @@ def create_desk(
 
     @app.get("/")
     async def page() -> Response:
-        return HTMLResponse(html, headers=headers)
+        return HTMLResponse(html, headers=_headers(html))
 
     @app.get("/desk.json")
     async def contents() -> dict[str, list[dict[str, str]]]:
         return {
-            "cards": [{"name": name, "member": member} for name, member in cards.items()],
+            "cards": [
+                {"name": name, "member": member, "phone": f"phones/{name}" * (name in phones)}
+                for name, member in cards.items()
+            ],
             "terminals": [{"name": name, "kiosk": url} for name, url in terminals.items()],
         }
 
@@ -91,7 +100,35 @@ def create_desk(
             raise NoSuchCard(f"{wanted.card[:40]} at {wanted.terminal[:40]}")
         tap(wanted.card, wanted.terminal)
 
+    app.include_router(_phones(phones))
     return app
+
+
+def _phones(phones: Mapping[str, Callable[[], str]]) -> APIRouter:
+    """The pages of phones, and the pictures on them."""
+    html = PHONE_PAGE.read_text(encoding="utf-8")
+    pages = APIRouter()
+
+    @pages.get("/phones/{name}")
+    async def phone(name: str) -> Response:
+        if name not in phones:
+            raise NoSuchCard(name[:40])
+        return HTMLResponse(html, headers=_headers(html))
+
+    @pages.get("/phones/{name}/code.svg")
+    def code(name: str) -> Response:
+        if name not in phones:
+            raise NoSuchCard(name[:40])
+        picture = BytesIO()
+        segno.make_qr(phones[name](), error="m").save(picture, "svg", omitsize=True, border=4)
+        headers = {"Cache-Control": "no-store"}
+        return Response(picture.getvalue(), media_type="image/svg+xml", headers=headers)
+
+    return pages
+
+
+def _headers(html: str) -> dict[str, str]:
+    return {"Content-Security-Policy": _policy(html), "X-Content-Type-Options": "nosniff"}
 
 
 def _policy(html: str) -> str:
@@ -103,6 +140,6 @@ def _policy(html: str) -> str:
 
     return (
         f"default-src 'none'; script-src {source('script')}; style-src {source('style')}; "
-        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "connect-src 'self'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'; require-trusted-types-for 'script'"
     )

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from provisioning.demo.desk import create_desk
+from provisioning.demo.phone import MemberPhone
 from provisioning.demo.plan import MEMBER_CARDS
 from provisioning.demo.town import Town
 from provisioning.processes import free_port
@@ -26,7 +27,12 @@ def serve_on(town: Town, console: Console) -> None:
         for name, held in town.cards.items()
     }
     kiosks = {name: terminal.url for name, terminal in town.terminals.items()}
-    desk = create_desk(members, kiosks, lambda card, terminal: tap(town, card, terminal))
+    phones = {
+        name: held.card.code
+        for name, held in town.cards.items()
+        if isinstance(held.card, MemberPhone)
+    }
+    desk = create_desk(members, kiosks, lambda card, terminal: tap(town, card, terminal), phones)
     server = uvicorn.Server(
         uvicorn.Config(desk, port=port, log_level="warning", lifespan="off", ws="none")
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from itertools import count
 
 import httpx
 import pytest
@@ -33,6 +35,11 @@ class Taps(list[tuple[str, str]]):
         self.append((card, terminal))
 
 
+def codes() -> Iterator[str]:
+    """What a phone shows, a new one each time."""
+    return (f"CODE {number}" for number in count(1))
+
+
 @pytest.fixture
 def taps() -> Taps:
     return Taps()
@@ -40,7 +47,7 @@ def taps() -> Taps:
 
 @pytest.fixture
 def url(taps: Taps) -> Iterator[str]:
-    with Server(create_desk(CARDS, TERMINALS, taps)) as server:
+    with Server(create_desk(CARDS, TERMINALS, taps, {"dee": codes().__next__})) as server:
         yield server.url
 
 
@@ -132,3 +139,32 @@ def test_only_the_pages_own_script_may_run(url: str) -> None:
     policy = httpx.get(url, trust_env=False).headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
+
+
+@pytest.mark.browser
+def test_a_phone_shows_a_new_code_each_half_minute(page: Page, url: str) -> None:
+    page.clock.install(time=1_790_000_000)
+    page.goto(url)
+    expect(page.get_by_role("link", name="手机码 code")).to_have_count(1)
+    page.goto(f"{url}/phones/dee")
+    expect(page.get_by_role("heading")).to_have_text("dee")
+    picture = page.get_by_role("img", name="Member code")
+    expect(picture).to_have_js_property("complete", value=True)
+    expect(picture).to_have_attribute("src", re.compile("^blob:"))
+    assert picture.evaluate("image => image.naturalWidth") > 0
+    screenshot(page, "phone-code")
+    assert accessibility_report(page) == ""
+    assert shows_chinese(page)
+    before = picture.get_attribute("src")
+    page.clock.fast_forward(15_000)
+    expect(picture).to_have_attribute("src", str(before))
+    page.clock.fast_forward(15_000)
+    expect(picture).not_to_have_attribute("src", str(before))
+
+
+def test_only_phones_have_codes(url: str) -> None:
+    first, second = (httpx.get(f"{url}/phones/dee/code.svg", trust_env=False) for _ in range(2))
+    assert "<svg" in first.text
+    assert first.text != second.text
+    assert httpx.get(f"{url}/phones/ann/code.svg", trust_env=False).status_code == 404
+    assert httpx.get(f"{url}/phones/ann", trust_env=False).json()["code"] == "no_such_card"
