@@ -18,7 +18,7 @@ from drivers.iso7816 import get_challenge, select_name, verify
 from drivers.reader import Presented, Reader, ReaderSettings
 from drivers.readers.pcsc import READER
 from tests.drivers.rigs import present
-from tests.drivers.world import examiner
+from tests.drivers.world import SOON_S, examiner
 from tests.services.pcscd import Pcscd
 from tests.services.vicc import PIN, running_vicc
 
@@ -32,13 +32,17 @@ NOTHING_TO_SAY = 0x6282  # done, with less to answer than was asked for
 CONTENT = bytes(range(256)) * 3
 
 
-@pytest.fixture(name="laid")
+@pytest.fixture(name="laid", scope="module")
 def _laid(pcscd: Pcscd) -> Iterator[tuple[Reader, Presented]]:
-    """The foreign card in the second slot: pcscd takes a quick swap for the card that was there."""
+    """The foreign card in the second slot, for all tests, and seen to go.
+
+    pcscd takes a quick swap for the card that was there.
+    """
+    reader = READER.open(ReaderSettings(path=Pcscd.readers[1], allow_virtual=True))
     with running_vicc(pcscd.ports[1]):
-        reader = READER.open(ReaderSettings(path=Pcscd.readers[1], allow_virtual=True))
         yield reader, present(reader)
-        reader.close()
+    assert reader.wait_for_removal(SOON_S)
+    reader.close()
 
 
 def say(reader: Reader, command: CommandApdu, *, extended: bool = False) -> ResponseApdu:
