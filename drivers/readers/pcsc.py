@@ -126,6 +126,7 @@ class PcscReader:
 
     def _hold(self, name: str, state: int, atr: bytes) -> Presented | None:
         """Connect to the card for this program alone; None when it is gone again."""
+        self._disconnect()  # of who asks again for the card that lies there
         self._shown = name, state
         if state & _MUTE:
             return Presented(name, b"", technology=Technology.NUMBER)

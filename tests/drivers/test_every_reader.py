@@ -58,6 +58,14 @@ def test_a_card_is_presented_identified_and_seen_to_go(rig: Rig) -> None:
             reader.transmit(bytes.fromhex("00A4040000"), 1.0)
 
 
+def test_a_card_that_lies_there_is_found_again_and_selected_anew(rig: Rig) -> None:
+    rig.carrier.insert(member_card(1))
+    with rig.reader() as reader:
+        for _ in range(2):
+            assert examiner().identify(reader, present(reader)).reference == reference(1)
+        assert not reader.wait_for_removal(0.2)
+
+
 def test_a_reader_can_be_closed_twice_and_opened_again(rig: Rig) -> None:
     rig.carrier.insert(member_card(1))
     for _ in range(2):
