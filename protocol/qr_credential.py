@@ -49,6 +49,7 @@ USES_IN_SLOT_MAX = 4
 # One terminal sees one phone in two seconds at most: 45 within the slots that count, 20 times over.
 REMEMBERED_MAX = 1_000
 
+_NAMED_BYTES = 32 + 8 + NONCE_BYTES  # digest of the issued part, slot, nonce
 _SIGNED_HEAD = b"tapledger/code/1"
 _DAY_S = 86_400
 
@@ -138,11 +139,17 @@ def verify(text: str, issuers: Mapping[bytes, VerifyingKey], tenant: str, now_s:
     return Verified(credential, rotating.slot, rotating.nonce, proof)
 
 
+def code_in(proof: bytes) -> bytes | None:
+    """Name the code of a proof, without its signature; None for other bytes."""
+    named = proof[:-SIGNATURE_BYTES]
+    return named if len(named) == _NAMED_BYTES else None
+
+
 def check_proof(credential: PhoneCredential, issued: bytes, proof: bytes) -> int:
     """Return the slot of a proof; BadSignature unless the phone of ``issued`` made it."""
     signed, signature = proof[:-SIGNATURE_BYTES], proof[-SIGNATURE_BYTES:]
     digest = sha256(issued).digest()
-    if len(signed) != len(digest) + 8 + NONCE_BYTES or not signed.startswith(digest):
+    if len(signed) != _NAMED_BYTES or not signed.startswith(digest):
         raise BadSignature("the proof of another issued part")
     P256Verifier(credential.public_key).verify(signature, _SIGNED_HEAD + signed)
     return int.from_bytes(signed[len(digest) : len(digest) + 8], "big")

@@ -140,6 +140,7 @@ WORDS: dict[str, str] = {
     "account_full": "Account is full",
     "too_many_voids": "Too many voids wait",
     "internal": "The ledger failed at it",
+    "card_repeats": "Card or code was used twice",
     "price_differs": "Price differs",
     "points_differ": "Points differ",
     "lines_differ": "Lines differ",

@@ -24,6 +24,7 @@ from cloud.ledger.chains import (
     apart,
 )
 from cloud.ledger.posting import Books, Legs
+from cloud.ledger.uses import CARD_REPEATS, use_of
 from cloud.storage.rows import (
     NOTED,
     POSTED,
@@ -66,6 +67,9 @@ class KnownBooks(Protocol):
     def used(self, tids: Collection[bytes]) -> Collection[bytes]:
         """Those of ``tids`` that a posted record carries."""
 
+    def said(self, uses: Collection[bytes]) -> Collection[bytes]:
+        """Those of ``uses`` (cloud.ledger.uses) that a posted record has."""
+
     def history(self, member: str) -> Sequence[Stored]:
         """Every posted record of ``member``, in any order."""
 
@@ -82,6 +86,7 @@ class Plan:
     entries: list[Entry] = field(default_factory=list)
     balances: Legs = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
+    uses: dict[bytes, int] = field(default_factory=dict)  # what cards said once -> place
     chains: list[Chain] = field(default_factory=list)  # touched, as they are after it
     quarantine: list[QuarantineRow] = field(default_factory=list)
     counterparts: list[int] = field(default_factory=list)  # places of the ledger's side of forks
@@ -176,6 +181,8 @@ class _Booking:
             if step.record is not None and moves_account(step.record.kind)
         }
         self._used = set(known.used(tids)) if tids else set()
+        uses = {use for _, step in taken if step.record is not None if (use := use_of(step.record))}
+        self._said = set(known.said(uses)) if uses else set()
         self._members = {reference: member for reference, (member, _) in found.items()}
         self._accounts = {member: _Account(state) for member, state in found.values()}
 
@@ -204,6 +211,8 @@ class _Booking:
             self._keep_apart(chain, step, reason, member)
             return
         self._used.add(record.tid)
+        if use := use_of(record):
+            finding = self._said_once(use, place_of(chain.chain, step.seq), finding)
         if member is not None and move.state is not None:
             account = self._accounts[member]
             account.state = move.state
@@ -222,6 +231,14 @@ class _Booking:
             return AGREES
         finding = self._rules.auditor.audit(record, record.total)
         return finding if finding.flag else Finding(closed)
+
+    def _said_once(self, use: bytes, place: int, finding: Finding) -> Finding:
+        """Note what the card said; flag it when another record has it, unless more is wrong."""
+        if use in self._said:
+            return finding if finding.flag else Finding(CARD_REPEATS)
+        self._said.add(use)
+        self._plan.uses[use] = place
+        return finding
 
     def _move(self, record: Record, gap: int, books: Books, member: str | None) -> _Move:
         posted = _Posted(posting.charged_event(record, gap), posting.facts(record, gap, books))

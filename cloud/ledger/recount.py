@@ -6,7 +6,7 @@ back may lie in another chain.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import partial
 from hashlib import sha256
@@ -19,6 +19,7 @@ from cloud.ledger.accounts import Account, member_accounts
 from cloud.ledger.audit import AGREES, Auditor
 from cloud.ledger.ingest import EPOCH_ENDED, REVOKED
 from cloud.ledger.posting import Books, Legs
+from cloud.ledger.uses import CARD_REPEATS, use_of
 from cloud.storage.rows import NOTED, POSTED, QUARANTINED, place_of
 from cloud.storage.schema import cards, entries, epochs, quarantine, records, terminals
 from cloud.storage.unit_of_work import bundle_data
@@ -57,6 +58,8 @@ class Recount:
         self._apart = frozenset(digest for (digest,) in apart)
         self._voids: dict[_Target, list[_Void]] = defaultdict(list)
         self._without_facts: dict[_Target, str] = {}
+        self._uses: Counter[bytes | None] = Counter()
+        self._repeats: list[tuple[str, bytes | None]] = []
 
     def legs(self, first: int, last: int) -> Mapping[int, Legs]:
         """The entries of the records from place ``first`` to ``last``, by place."""
@@ -101,11 +104,17 @@ class Recount:
             taken = [void for void in voids if void.legs]
             if [void.legs for void in taken] != ([posting.taken_back(facts)] if facts else []):
                 yield f"{voids[0].name}: a void that takes back something else"
+        for name, use in self._repeats:
+            if use is None or self._uses[use] < 2:
+                yield f"{name}: {CARD_REPEATS}, and no other record has what its card said"
         for name in self._without_facts.values():
             yield f"{name}: entries differ from the record's"
 
     def _judge_posted(self, place: Place, row: Any, record: Record, legs: Legs) -> Iterator[str]:
-        name = place.name
+        name, use = place.name, use_of(record)
+        self._uses[use] += 1
+        if row.audit == CARD_REPEATS:
+            self._repeats.append((name, use))
         owner = None if record.card is None else self._owners.get(record.card.reference)
         if row.member != owner:
             yield f"{name}: booked for {row.member}, its card is {owner}'s"
@@ -141,8 +150,8 @@ class Recount:
 
 
 def _says(audit: str, flag: str) -> bool:
-    """Whether ``audit`` is ``flag``, or why a record of a closed epoch was looked at."""
-    return audit == flag or (not flag and audit in {REVOKED, EPOCH_ENDED})
+    """Whether ``audit`` is ``flag``, or why a record was looked at all the same."""
+    return audit == flag or (not flag and audit in {REVOKED, EPOCH_ENDED, CARD_REPEATS})
 
 
 def _nonzero(legs: Legs) -> Legs:

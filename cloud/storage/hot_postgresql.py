@@ -15,6 +15,8 @@ _ACCOUNTS = f"""SELECT reference, states.member, {", ".join(COLUMNS)}
     FROM cards JOIN states USING (member)
     WHERE reference = ANY(%s)"""  # noqa: S608
 _USED = f"SELECT tid FROM records WHERE tid = ANY(%s) AND state = '{POSTED}'"  # noqa: S608
+_SAID = "SELECT said FROM card_uses WHERE said = ANY(%s)"
+_USES = "INSERT INTO card_uses SELECT * FROM unnest(%b::bytea[], %b::int8[])"
 _RECORDS = "COPY records FROM STDIN (FORMAT BINARY)"
 _RECORD_TYPES = [
     *("int8", "bytea", "bytea", "bytea", "int8", "text", "text", "int8", "text", "int8", "int8")
@@ -47,6 +49,10 @@ class HotPostgresql:
         """Those of ``tids`` that a posted record carries."""
         return {row[0] for row in self._cursor.execute(_USED, (list(tids),))}
 
+    def said(self, uses: Collection[bytes]) -> set[bytes]:
+        """Those of ``uses`` that a posted record has."""
+        return {row[0] for row in self._cursor.execute(_SAID, (list(uses),))}
+
     def add_records(self, rows: Iterable[RecordRow]) -> None:
         """Insert records."""
         self._copy(_RECORDS, _RECORD_TYPES, rows)
@@ -59,6 +65,10 @@ class HotPostgresql:
         """Add to balances, in the order of accounts."""
         rows = [(*key, amount) for key, amount in sorted(moves.items())]
         self._unnest(_BALANCES, rows)
+
+    def add_uses(self, uses: Mapping[bytes, int]) -> None:
+        """Insert what cards said once, and where."""
+        self._unnest(_USES, list(uses.items()))
 
     def set_states(self, states: Mapping[str, State], first_version: int) -> None:
         """Replace checkpoints; each gets the next list version."""

@@ -21,6 +21,8 @@ _ACCOUNTS = f"""SELECT reference, states.member, {", ".join(COLUMNS)}
     WHERE reference IN ({",".join("?" * IN_LIST)})"""  # noqa: S608
 _USED = f"""SELECT tid FROM records
     WHERE tid IN ({",".join("?" * IN_LIST)}) AND state = '{POSTED}'"""  # noqa: S608
+_SAID = f"SELECT said FROM card_uses WHERE said IN ({','.join('?' * IN_LIST)})"  # noqa: S608
+_USE = "INSERT INTO card_uses VALUES (?,?)"
 _RECORD = f"INSERT INTO records VALUES ({','.join('?' * len(RecordRow._fields))})"  # noqa: S608
 _ENTRY = "INSERT INTO entries VALUES (?,?,?,?,?)"
 _BALANCE = """INSERT INTO balances VALUES (?,?,?)
@@ -48,6 +50,12 @@ class HotSqlite:
             row[0] for values in _lists(tids) for row in self._connection.execute(_USED, values)
         }
 
+    def said(self, uses: Collection[bytes]) -> set[bytes]:
+        """Those of ``uses`` that a posted record has."""
+        return {
+            row[0] for values in _lists(uses) for row in self._connection.execute(_SAID, values)
+        }
+
     def add_records(self, rows: Iterable[RecordRow]) -> None:
         """Insert records."""
         self._connection.executemany(_RECORD, rows)
@@ -61,6 +69,10 @@ class HotSqlite:
         self._connection.executemany(
             _BALANCE, [(*key, amount) for key, amount in sorted(moves.items())]
         )
+
+    def add_uses(self, uses: Mapping[bytes, int]) -> None:
+        """Insert what cards said once, and where."""
+        self._connection.executemany(_USE, uses.items())
 
     def set_states(self, states: Mapping[str, State], first_version: int) -> None:
         """Replace checkpoints; each gets the next list version."""

@@ -170,6 +170,14 @@ tag_counters = _table(
     rowid=False,
 )
 
+# What a card can say once (cloud.ledger.uses), and the first record that carries it.
+card_uses = _table(
+    "card_uses",
+    _bytes("said", primary_key=True),
+    _int("place"),
+    rowid=False,
+)
+
 # Checkpoint of each member: the fold of all posted records (protocol.membership.state.State).
 states = _table(
     "states",

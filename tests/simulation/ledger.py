@@ -50,6 +50,7 @@ class Books:
     quarantined: int = 0
     _posted: dict[str | None, list[Stored]] = field(default_factory=lambda: defaultdict(list))
     _used: set[bytes] = field(default_factory=set)
+    _uses: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for member in dict.fromkeys(self.cards.values()):
@@ -105,6 +106,10 @@ class Books:
         """See KnownBooks."""
         return self._used.intersection(tids)
 
+    def said(self, uses: Collection[bytes]) -> set[bytes]:
+        """See KnownBooks."""
+        return self._uses.intersection(uses)
+
     def history(self, member: str) -> Sequence[Stored]:
         """See KnownBooks."""
         return self._posted[member]
@@ -129,6 +134,7 @@ class Books:
                 self._post(row)
         for place, _, _, unit, amount in made.entries:
             self.entries[place] += amount if unit == "CNY" else 0
+        self._uses.update(made.uses)
         for key, amount in made.balances.items():
             self.balances[key] += amount
         for chain in made.chains:
@@ -157,7 +163,7 @@ class _Known:
 
     def __init__(self, books: Books) -> None:
         self.has_terminal, self.chain, self.hashes = books.has_terminal, books.chain, books.hashes
-        self.forks = books.forks
+        self.forks, self.said = books.forks, books.said
         self.accounts, self.used, self.history = books.accounts, books.used, books.history
 
 

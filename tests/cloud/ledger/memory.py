@@ -33,6 +33,7 @@ class Memory:
         self.apart: set[tuple[str, int, int, bytes, str]] = set()
         self._posted: dict[str, list[Stored]] = defaultdict(list)
         self._sites: dict[int, str] = {}
+        self.uses: set[bytes] = set()
 
     def add_chain(self, chain: Chain) -> None:
         for key, known in self.chains.items():
@@ -61,6 +62,9 @@ class Memory:
     def used(self, tids: Collection[bytes]) -> set[bytes]:
         return {row.tid for row in self.records.values() if row.state == POSTED}.intersection(tids)
 
+    def said(self, uses: Collection[bytes]) -> set[bytes]:
+        return self.uses.intersection(uses)
+
     def history(self, member: str) -> Sequence[Stored]:
         return self._posted[member]
 
@@ -76,6 +80,8 @@ class Memory:
         for key, amount in plan.balances.items():
             self.balances[key] += amount
         self.checkpoints.update(plan.states)
+        assert self.uses.isdisjoint(plan.uses), "a use is written once"
+        self.uses.update(plan.uses)
         for apart in plan.quarantine:
             self.apart.add((apart.terminal, apart.epoch, apart.seq, apart.hash, apart.reason))
 

@@ -1,4 +1,4 @@
-"""Step 3: what cards count, and the number of a card that proves itself to the cloud."""
+"""Step 3: what cards count and say once, and the numbers of those that prove it to the cloud."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def upgrade() -> None:
         sa.Column("uid", sa.LargeBinary, primary_key=True),
         sa.Column("counter", Int, nullable=False),
         sa.Column("read_ms", Int, nullable=False),
+        sqlite_strict=True,
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "card_uses",
+        sa.Column("said", sa.LargeBinary, primary_key=True),
+        sa.Column("place", Int, nullable=False),
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
