@@ -31,7 +31,7 @@ def init(
         str, typer.Option(help="Id of the tenant: a-z, 0-9, hyphen.", callback=_is_level)
     ],
 ) -> None:
-    """Make a tenant's keys: certificates, card issuer, card admin master, references.
+    """Make a tenant's keys: certificates, issuer and masters of cards, estate key, references.
 
     Keep a copy of the folder in a safe: without it no terminal and no card can be added.
     """
