@@ -181,8 +181,12 @@ class _Booking:
             if step.record is not None and moves_account(step.record.kind)
         }
         self._used = set(known.used(tids)) if tids else set()
-        uses = {use for _, step in taken if step.record is not None if (use := use_of(step.record))}
-        self._said = set(known.said(uses)) if uses else set()
+        self._uses = {  # by record
+            step.hash: use
+            for _, step in taken
+            if step.record is not None and (use := use_of(step.record))
+        }
+        self._said = set(known.said(set(self._uses.values()))) if self._uses else set()
         self._members = {reference: member for reference, (member, _) in found.items()}
         self._accounts = {member: _Account(state) for member, state in found.values()}
 
@@ -211,8 +215,8 @@ class _Booking:
             self._keep_apart(chain, step, reason, member)
             return
         self._used.add(record.tid)
-        if use := use_of(record):
-            finding = self._said_once(use, place_of(chain.chain, step.seq), finding)
+        if step.hash in self._uses:
+            finding = self._said_once(chain, step, finding)
         if member is not None and move.state is not None:
             account = self._accounts[member]
             account.state = move.state
@@ -232,12 +236,13 @@ class _Booking:
         finding = self._rules.auditor.audit(record, record.total)
         return finding if finding.flag else Finding(closed)
 
-    def _said_once(self, use: bytes, place: int, finding: Finding) -> Finding:
+    def _said_once(self, chain: Chain, step: Step, finding: Finding) -> Finding:
         """Note what the card said; flag it when another record has it, unless more is wrong."""
+        use = self._uses[step.hash]
         if use in self._said:
             return finding if finding.flag else Finding(CARD_REPEATS)
         self._said.add(use)
-        self._plan.uses[use] = place
+        self._plan.uses[use] = place_of(chain.chain, step.seq)
         return finding
 
     def _move(self, record: Record, gap: int, books: Books, member: str | None) -> _Move:
