@@ -156,3 +156,13 @@ class TerminalProcess:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.loads(error.read())
+
+
+def wait_health(terminal: TerminalProcess, **expected: object) -> None:
+    """Return once /healthz says so."""
+
+    def holds() -> bool:
+        health = terminal.health()
+        return health is not None and expected.items() <= health.items()
+
+    wait_until(holds, f"health {expected}, not {terminal.health()}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +24,10 @@ from protocol.record import record_hash
 from protocol.status import Status
 from tests.drivers.world import TRUST, member_card, reference
 from tests.edge.ledger import SmallLedger
-from tests.edge.terminal import TerminalProcess, credential_for_years
-from tests.edge.world import AT, members, published, wait_until
+from tests.edge.terminal import TerminalProcess, credential_for_years, wait_health
+from tests.edge.world import AT, SOON_S, members, published, wait_until
 from tests.protocol.phone import CREDENTIAL, code
-from tests.services.broker import Broker, running_broker
+from tests.services.broker import Broker
 
 pytestmark = pytest.mark.broker_nats
 
@@ -58,19 +60,6 @@ def _printer() -> Iterator[VirtualPrinter]:
     printer.close()
 
 
-@pytest.fixture(name="broker")
-def _broker(tmp_path: Path) -> Iterator[Broker]:
-    with running_broker("nats", tmp_path, [AT]) as running:
-        yield running
-
-
-@pytest.fixture(name="ledger")
-def _ledger(broker: Broker) -> Iterator[SmallLedger]:
-    ledger = SmallLedger(broker)
-    yield ledger
-    ledger.close()
-
-
 @pytest.fixture(name="terminal")
 def _terminal(
     broker: Broker,
@@ -95,14 +84,6 @@ def _terminal(
         terminal.close()
 
 
-def wait_health(terminal: TerminalProcess, **expected: str) -> None:
-    def holds() -> bool:
-        health = terminal.health()
-        return health is not None and expected.items() <= health.items()
-
-    wait_until(holds, f"health {expected}")
-
-
 def buy(terminal: TerminalProcess, order: str) -> dict[str, object]:
     """A sale paid with the card on the NFC reader."""
     assert terminal.order(order, COFFEE)[0] == 202
@@ -112,6 +93,15 @@ def buy(terminal: TerminalProcess, order: str) -> dict[str, object]:
     wait_health(terminal, reader="ready")
     assert answer["state"] == "approved"
     return answer
+
+
+def page(terminal: TerminalProcess) -> dict[str, object]:
+    """What the page is told first."""
+    address = f"http://127.0.0.1:{terminal.port}/events"
+    with urllib.request.urlopen(address, timeout=SOON_S) as events:
+        told = next(line for line in events if line.startswith(b'data: {"stamp"'))
+    view: dict[str, object] = json.loads(told.removeprefix(b"data: "))["view"]
+    return view
 
 
 def wait_receipt(terminal: TerminalProcess, order: str, state: str, copy: int) -> None:
@@ -134,6 +124,7 @@ def test_a_tap_on_either_reader_and_its_receipt(
     answer = terminal.answer("by-phone")
     assert (answer["state"], answer["balance"]) == ("approved", 99_000)
     assert buy(terminal, "by-card")["balance"] == 98_000
+    assert page(terminal)["receipt"] == "by-card"
 
     assert terminal.ask_receipt("by-card")["copy"] == 0
     wait_receipt(terminal, "by-card", "printed", 0)

@@ -30,22 +30,13 @@ from tests.edge.world import (
     ONLINE,
     START_MS,
     card,
-    close,
     coffee,
     members,
     snapshot,
-    stocked_books,
     tap,
 )
 
 SILVER = 100_000
-
-
-@pytest.fixture(name="books")
-def _books(tmp_path: Path) -> Iterator[Books]:
-    books = stocked_books(tmp_path)
-    yield books
-    close(books)
 
 
 @pytest.fixture(name="queue")

@@ -22,7 +22,7 @@ from protocol.shadow import Reported
 from protocol.status import Status
 from tests.drivers.world import member_card, reference
 from tests.edge.ledger import SmallLedger
-from tests.edge.terminal import TerminalProcess, credential_for_years
+from tests.edge.terminal import TerminalProcess, credential_for_years, wait_health
 from tests.edge.world import (
     AT,
     SOON_S,
@@ -36,7 +36,7 @@ from tests.edge.world import (
     tap,
     wait_until,
 )
-from tests.services.broker import Broker, Client, running_broker
+from tests.services.broker import Broker, Client
 
 pytestmark = pytest.mark.broker_nats
 
@@ -47,33 +47,10 @@ COFFEE = {"kind": "sale", "items": [{"sku": "coffee", "quantity": 1}]}
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    with running_broker("nats", tmp_path, [AT]) as running:
-        yield running
-
-
-@pytest.fixture
-def ledger(broker: Broker) -> Iterator[SmallLedger]:
-    small = SmallLedger(broker)
-    yield small
-    small.close()
-
-
-@pytest.fixture
 def terminal(broker: Broker, tmp_path: Path) -> Iterator[TerminalProcess]:
     process = TerminalProcess(tmp_path / "terminal", broker)
     yield process
     process.close()
-
-
-def wait_health(terminal: TerminalProcess, **expected: object) -> None:
-    """Return once /healthz says so."""
-
-    def holds() -> bool:
-        health = terminal.health()
-        return health is not None and expected.items() <= health.items()
-
-    wait_until(holds, f"health {expected}, not {terminal.health()}")
 
 
 def serve(terminal: TerminalProcess, ledger: SmallLedger) -> None:

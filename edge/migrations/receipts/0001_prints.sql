@@ -10,7 +10,7 @@ CREATE TABLE prints (
     PRIMARY KEY (epoch, seq)
 ) STRICT;
 
-CREATE INDEX prints_by_state ON prints (state, asked_ms) WHERE state <> 'printed';
+CREATE INDEX prints_by_state ON prints (state, asked_ms);
 
 -- One row: the newest record when the file was made. Whether receipts of records up to it are on
 -- paper is not known, if the file before was lost.

@@ -9,10 +9,10 @@ from edge.kiosk.view import KIOSK_ORDER
 from tests.drivers.world import member_card
 from tests.edge.ledger import SmallLedger
 from tests.edge.terminal import TerminalProcess, credential_for_years
-from tests.edge.test_terminal import broker, ledger, serve, terminal
+from tests.edge.test_terminal import serve, terminal
 from tests.edge.world import wait_until
 
-__all__ = ["broker", "ledger", "terminal"]
+__all__ = ["terminal"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.broker_nats]
 
