@@ -24,7 +24,7 @@ from cloud.ledger.chains import (
     apart,
 )
 from cloud.ledger.posting import Books, Legs
-from cloud.ledger.uses import CARD_REPEATS, use_of
+from cloud.ledger.uses import CARD_REPEATS, uses_of
 from cloud.storage.rows import (
     NOTED,
     POSTED,
@@ -181,11 +181,7 @@ class _Booking:
             if step.record is not None and moves_account(step.record.kind)
         }
         self._used = set(known.used(tids)) if tids else set()
-        self._uses = {  # by record
-            step.hash: use
-            for _, step in taken
-            if step.record is not None and (use := use_of(step.record))
-        }
+        self._uses = uses_of((step.hash, step.record) for _, step in taken)
         self._said = set(known.said(set(self._uses.values()))) if self._uses else set()
         self._members = {reference: member for reference, (member, _) in found.items()}
         self._accounts = {member: _Account(state) for member, state in found.values()}

@@ -6,7 +6,7 @@ twice does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 
 from protocol.qr_credential import code_in
@@ -30,6 +30,15 @@ def use_of(record: Record) -> bytes | None:
         return None
     said = once(card)
     return None if said is None else sha256(card.reference + said).digest()[:_USE_BYTES]
+
+
+def uses_of(records: Iterable[tuple[bytes, Record | None]]) -> dict[bytes, bytes]:
+    """Each record's hash -> what its card said once, for those where there is something."""
+    return {
+        digest: use
+        for digest, record in records
+        if record is not None and (use := use_of(record)) is not None
+    }
 
 
 def _code(card: Card) -> bytes | None:

@@ -79,3 +79,28 @@ def test_a_configuration_that_cannot_work_is_named_before_anything_starts(cloud:
         assert ended.stderr.startswith("bad_config: ")
         assert named in ended.stderr
         assert "Traceback" not in ended.stderr
+
+
+def test_the_estates_key_is_nobody_elses_to_read(cloud: Path) -> None:
+    typed(cloud, "init")
+    cloud.write_text(f'{TOML}\n[cards]\nestate = "estate.key"\n')
+    key = cloud.with_name("estate.key")
+    secret = "5a" * 32
+    for content, mode, named in (
+        (None, 0, "No such file"),
+        (secret, 0o644, "others than its owner"),
+        (secret, 0o660, "others than its owner"),
+        (secret[2:], 0o600, "not an estate's key"),
+    ):
+        if content is not None:
+            key.write_text(content)
+            key.chmod(mode)
+        ended = typed(cloud, "verify")
+        assert (ended.returncode, "Traceback" in ended.stderr) == (78, False)
+        assert ended.stderr.startswith("bad_config: ")
+        assert "cards.estate: " in ended.stderr
+        assert named in ended.stderr
+        assert secret[2:] not in ended.stderr
+    key.write_text(secret)
+    whole = typed(cloud, "verify")
+    assert (whole.returncode, whole.stdout.startswith("whole: ")) == (0, True), whole.stderr
