@@ -1,7 +1,7 @@
 """Makes a DESFire EV2 or EV3 a member card: application, files, keys, read back by its own keys.
 
-The card's own key is an AES transport key (cards are ordered with one). Where keys come from is
-left to the caller; they come as types that no terminal can make.
+The card's own key is as the factory leaves it, triple DES of zeros, or an AES transport key. Where
+keys come from is left to the caller; they come as types that no terminal can make.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from drivers.desfire.session import (
     AES_KEY,
     PICC,
     Session,
-    WrongKey,
     authenticate,
+    authenticate_iso,
     get_version,
     select,
 )
@@ -37,6 +37,7 @@ KEY_VERSION = 1  # of every key that we wrote; 0 is a key as delivered
 # On the card: its key and settings may change; applications only come and go with its key.
 CARD_SETTINGS = 0x09
 _NEW_KEY = bytes(16)  # of a new application
+_FACTORY_KEY = bytes(16)  # of a new card, triple DES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def personalise(
 ) -> Steps[bytes]:
     """Write a blank card, read everything back; return its UID.
 
-    The card's own key changes last: a card torn away is presented once more and begun anew.
+    ``transport_key`` (16 bytes, AES) opens the card, or else the factory's key does. The card's own
+    key changes last: a card torn away is presented once more and begun anew.
     CardIssued for a finished card, unless ``again`` (its balance is then lost). ``draw(n)`` gives
     n fresh random bytes.
     """
@@ -74,31 +76,41 @@ def personalise(
     if version.hardware < Generation.EV2:
         raise CardRefused(0x9100, "an EV1 card cannot prove its transactions")
     own_key = keys.change(card_input(version.uid, PICC, CHANGE_KEY)).secret
-    card, opened_by = yield from _open_card((transport_key, own_key), draw)
+    card, opened_by = yield from _open_card((transport_key, None, own_key), draw)
     if opened_by == own_key and not again:
         raise CardIssued
     yield from _make_application(card)
     yield from _write_application(version.uid, keys, draw)
     yield from _read_back(version.uid, keys, draw)
     yield from select(PICC)
-    card = yield from authenticate(opened_by, CHANGE_KEY, draw(16))
+    card = yield from _log_in(opened_by, draw)
     yield from card.change_key_settings(CARD_SETTINGS)
     if opened_by != own_key:
         yield from card.change_key(CHANGE_KEY | AES_KEY, own_key, KEY_VERSION)
     return version.uid
 
 
+def _log_in(key: bytes | None, draw: Callable[[int], bytes]) -> Steps[Session]:
+    """Return a session of the card itself under an AES key, or without one under the factory's."""
+    if key is None:
+        return authenticate_iso(_FACTORY_KEY, CHANGE_KEY, draw(8))
+    return authenticate(key, CHANGE_KEY, draw(16))
+
+
 def _open_card(
-    candidates: tuple[bytes, ...], draw: Callable[[int], bytes]
-) -> Steps[tuple[Session, bytes]]:
-    """Return a session of the card itself, and the first of the keys that opened it."""
+    candidates: tuple[bytes | None, ...], draw: Callable[[int], bytes]
+) -> Steps[tuple[Session, bytes | None]]:
+    """Return a session of the card itself, and the first of the keys that opened it.
+
+    Cards differ in how they refuse a key of another kind: whatever they say, the next is tried.
+    """
     *others, last = candidates
     for key in others:
         try:
-            return (yield from authenticate(key, CHANGE_KEY, draw(16))), key
-        except WrongKey:
+            return (yield from _log_in(key, draw)), key
+        except CardRefused:
             continue
-    return (yield from authenticate(last, CHANGE_KEY, draw(16))), last
+    return (yield from _log_in(last, draw)), last
 
 
 def _make_application(card: Session) -> Steps[None]:

@@ -1,7 +1,8 @@
 """An authenticated DESFire application: every command of it, as steps without I/O.
 
 Sources: AN12196 and AN12343 for the messaging; command layouts as public implementations have them.
-Never run against a card here: the layouts of key sets and additional rights are unproven.
+Never run against a card here: the layouts of key sets and additional rights are unproven, and so is
+the whole change of a card's own key from triple DES to AES. Its parts are in published traces.
 """
 
 from __future__ import annotations
@@ -91,11 +92,22 @@ def authenticate(
 
 def authenticate_ev1(key: bytes, number: int, rnd_a: bytes) -> Steps[Session]:
     """AuthenticateAES of EV1, for old cards; WrongKey, CardForged."""
-    ins = ev1.AES_AUTHENTICATION
+    return _authenticate_old(ev1.AES_AUTHENTICATION, key, number, rnd_a)
+
+
+def authenticate_iso(key: bytes, number: int, rnd_a: bytes) -> Steps[Session]:
+    """AuthenticateISO: a key of triple DES (16 bytes; of equal halves it is single DES).
+
+    WrongKey, CardForged. ``rnd_a`` is 8 fresh random bytes.
+    """
+    return _authenticate_old(ev1.ISO, key, number, rnd_a)
+
+
+def _authenticate_old(ins: int, key: bytes, number: int, rnd_a: bytes) -> Steps[Session]:
     challenge = yield from _challenge(ins, bytes((number,)))
     half = ev1.ReaderAuthentication(ins, key, challenge, rnd_a)
     answer = yield from _answer(half.token)
-    return Session(ev1.Session(half.session_key(answer)), number)
+    return Session(ev1.Session(ins, half.session_key(answer)), number)
 
 
 def _challenge(ins: int, request: bytes) -> Steps[bytes]:
@@ -251,19 +263,24 @@ class Session:
     def change_key(
         self, number: int, new: bytes, version: int, old: bytes | None = None
     ) -> Steps[None]:
-        """ChangeKey (AES, EV2 sessions). Without ``old`` it is our own key: the session ends."""
-        data = ev2.new_key_data(new, version, old)
-        yield from self._change_key(0xC4, bytes((number,)), data, own=old is None)
+        """ChangeKey, to AES. Without ``old`` it is our own key: the session ends."""
+        header = bytes((number,))
+        if isinstance(self.channel, ev1.Session):
+            payload = self.channel.wrap_new_key(0xC4, header, new, version, old)
+        else:
+            data = ev2.new_key_data(new, version, old)
+            payload = self.channel.reader_wrap(0xC4, header, data, mode=FULL)
+        yield from self._change_key(0xC4, payload, own=old is None)
 
     def change_key_of_set(
         self, key_set: int, number: int, new: bytes, version: int, old: bytes
     ) -> Steps[None]:
         """ChangeKeyEV2 in a key set that is not the running one."""
-        data = ev2.new_key_data(new, version, old)
-        yield from self._change_key(0xC6, bytes((key_set, number)), data, own=False)
+        header, data = bytes((key_set, number)), ev2.new_key_data(new, version, old)
+        payload = self.channel.reader_wrap(0xC6, header, data, mode=FULL)
+        yield from self._change_key(0xC6, payload, own=False)
 
-    def _change_key(self, ins: int, header: bytes, data: bytes, *, own: bool) -> Steps[None]:
-        payload = self.channel.reader_wrap(ins, header, data, mode=FULL)
+    def _change_key(self, ins: int, payload: bytes, *, own: bool) -> Steps[None]:
         answer, status = yield from exchange(ins, payload)
         if status != OK:
             raise status_refused(status, "change a key")

@@ -1,8 +1,8 @@
-"""DESFire EV1 authentication and AES secure messaging, for cards issued before EV2.
+"""DESFire EV1 authentication and secure messaging: cards before EV2, and any card's factory key.
 
-Sources: AN0945 and AN12757 as public implementations carry their values. New cards use ev2. The
-legacy authentication (D40, 0A) is only mathematics to recognise an old card and move its owner to
-a new one: no session stands on it.
+Sources: AN0945 and AN12757 as public implementations carry their values. New cards use ev2, but for
+the triple-DES key that they are delivered with. The legacy authentication (D40, 0A) is only
+mathematics to recognise an old card and move its owner to a new one: no session stands on it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from drivers.secure_channel.three_pass import (
 from protocol.block_cipher import cmac_subkeys, pad, triple_des, xor
 
 D40, ISO, AES_AUTHENTICATION = 0x0A, 0x1A, 0xAA
-MAC_BYTES = 8  # the first of the 16 of a CMAC
+MAC_BYTES = 8  # the first of the 16 of a CMAC, or all of triple DES
 CRC_BYTES = 4
 
-_BLOCK = 16
+_KEY_BYTES = 16  # of a new key: AES-128
 
 
 def reader_link(ins: int, key: bytes) -> Link:
@@ -104,16 +104,17 @@ def crc16(data: bytes) -> bytes:
 
 
 class Session:
-    """A Channel (see there) after AuthenticateAES, for either side: one IV runs through it all.
+    """A Channel (see there) after AuthenticateAES or AuthenticateISO (``ins``), for either side.
 
-    EV1 differs from EV2 where it matters to a caller: a command's MAC is only sent with data in
-    MAC mode, and responses in PLAIN carry a MAC as well.
+    One IV runs through it all. EV1 differs from EV2 where it matters to a caller: a command's MAC
+    is only sent with data in MAC mode, and responses in PLAIN carry a MAC as well.
     """
 
-    def __init__(self, key: bytes, iv: bytes = bytes(_BLOCK)) -> None:
-        self._algorithm = AES(key)
-        self._chain = Chained(self._algorithm, iv)
-        self._subkeys = cmac_subkeys(self._algorithm)
+    def __init__(self, ins: int, key: bytes, iv: bytes | None = None) -> None:
+        algorithm = _cipher(ins, key)
+        self._block = algorithm.block_size // 8
+        self._chain = Chained(algorithm, iv)
+        self._subkeys = cmac_subkeys(algorithm)
         self._over = False
 
     @property
@@ -177,7 +178,8 @@ class Session:
         """See Channel."""
         self._check_open()
         tail = bytes((status,))
-        if mode is CommunicationMode.FULL and len(payload) != MAC_BYTES:
+        # Triple DES enciphers a short answer into as many bytes as a MAC has.
+        if mode is CommunicationMode.FULL and (length or len(payload) != MAC_BYTES):
             return self._opened(payload, b"", tail, length)
         return self._of_length(self._verified(b"", payload, tail), length)
 
@@ -200,19 +202,22 @@ class Session:
         self._check_open()
         header = payload[:header_length]
         plain = self._deciphered(payload[header_length:])
-        data, rest = plain[: _BLOCK + 1], plain[_BLOCK + 1 :]
-        new = data[:_BLOCK] if old is None else xor(data[:_BLOCK], old)
+        if len(plain) <= _KEY_BYTES + CRC_BYTES:
+            raise self._broken("a new key that was cut off")
+        data, rest = plain[: _KEY_BYTES + 1], plain[_KEY_BYTES + 1 :]
+        new = data[:_KEY_BYTES] if old is None else xor(data[:_KEY_BYTES], old)
         check = crc32(bytes((ins,)) + header + data) + (b"" if old is None else crc32(new))
         if not hmac.compare_digest(rest, check.ljust(len(rest), b"\x00")):
             raise self._broken("the checksum of a new key does not fit")
-        return header, new, data[_BLOCK]
+        return header, new, data[_KEY_BYTES]
 
     def _mac(self, message: bytes) -> bytes:
         """MAC that starts from the running IV and becomes it: its first 8 bytes are sent."""
         whole, padded = self._subkeys
-        subkey = whole if message and len(message) % _BLOCK == 0 else padded
-        blocks = message if subkey is whole else pad(message)
-        self._chain.send(blocks[:-_BLOCK] + xor(blocks[-_BLOCK:], subkey))
+        size = self._block
+        subkey = whole if message and len(message) % size == 0 else padded
+        blocks = message if subkey is whole else pad(message, size)
+        self._chain.send(blocks[:-size] + xor(blocks[-size:], subkey))
         return self.iv[:MAC_BYTES]
 
     def _verified(self, before: bytes, protected: bytes, after: bytes) -> bytes:
@@ -222,10 +227,10 @@ class Session:
         return data
 
     def _encipher(self, data: bytes) -> bytes:
-        return self._chain.send(data + bytes(-len(data) % _BLOCK))
+        return self._chain.send(data + bytes(-len(data) % self._block))
 
     def _deciphered(self, data: bytes) -> bytes:
-        if not data or len(data) % _BLOCK:
+        if not data or len(data) % self._block:
             raise self._broken(f"{len(data)} bytes cannot be enciphered data")
         return self._chain.receive(data)
 

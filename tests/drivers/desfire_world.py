@@ -44,8 +44,13 @@ def tid(number: int) -> bytes:
 
 
 def blank_desfire(number: int = 1, generation: int = EV2) -> DesfireCard:
-    """A card as delivered."""
+    """A card as delivered under a transport key."""
     return DesfireCard(DesfireState.blank(uid(number), TRANSPORT_KEY, generation))
+
+
+def factory_desfire(number: int = 1) -> DesfireCard:
+    """A card as the factory makes it."""
+    return DesfireCard(DesfireState.blank(uid(number)))
 
 
 @cache

@@ -11,9 +11,18 @@ import pytest
 from drivers.desfire.frames import Steps
 from drivers.desfire.layout import CHANGE_KEY, CREDIT_KEY, SITE_KEYS
 from drivers.desfire.purse import Changed, debit, open_purse
-from drivers.desfire.session import PICC, Session, authenticate, get_version, select
+from drivers.desfire.session import (
+    PICC,
+    Session,
+    WrongKey,
+    authenticate,
+    authenticate_iso,
+    get_version,
+    key_version,
+    select,
+)
 from drivers.errors import CardForeign, CardGone, CardIssued, CardRefused, CardUnknown
-from drivers.personalise_desfire import CardKeys, personalise
+from drivers.personalise_desfire import KEY_VERSION, CardKeys, personalise
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import EV1
 from protocol.card_keys import SITE_SLOTS, card_input
@@ -25,6 +34,7 @@ from tests.drivers.desfire_world import (
     QUAY,
     TRANSPORT_KEY,
     blank_desfire,
+    factory_desfire,
     intent_of,
     issued_desfire,
     load,
@@ -51,10 +61,25 @@ def works(reader: DirectReader) -> bool:
     return verify(keys, done.transaction_input, done.proof.mac) and opened(reader).balance == 300
 
 
-def test_a_blank_card_becomes_one_that_works() -> None:
-    reader = DirectReader(blank_desfire())
+BLANKS = pytest.mark.parametrize("blank", [blank_desfire, factory_desfire])
+
+
+@BLANKS
+def test_a_blank_card_becomes_one_that_works(blank: Callable[[], DesfireCard]) -> None:
+    reader = DirectReader(blank())
     assert issue_to(reader) == uid()
     assert works(reader)
+
+
+def test_the_factorys_key_opens_no_finished_card() -> None:
+    reader = DirectReader(factory_desfire())
+    issue_to(reader)
+    do(select(PICC), reader)
+    with pytest.raises(WrongKey):
+        do(authenticate_iso(bytes(16), CHANGE_KEY, os.urandom(8)), reader)
+    with pytest.raises(WrongKey):
+        do(authenticate(bytes(16), CHANGE_KEY, os.urandom(16)), reader)
+    assert do(key_version(CHANGE_KEY), reader) == KEY_VERSION
 
 
 def test_no_delivered_key_opens_anything_that_matters() -> None:
@@ -127,21 +152,25 @@ def test_other_cards_are_refused_before_anything_is_written() -> None:
         issue_to(DirectReader(member_card()))
     with pytest.raises(CardRefused, match="EV1"):
         issue_to(DirectReader(blank_desfire(generation=EV1)))
-    reader = DirectReader(blank_desfire())
-    reader.card.state.applications["000000"].running.keys[0] = bytes(16)  # type: ignore[attr-defined]
-    before = reader.card.state.dump()  # type: ignore[attr-defined]
-    with pytest.raises(CardRefused):
-        issue_to(reader)
-    assert reader.card.state.dump() == before  # type: ignore[attr-defined]
+    for blank in (blank_desfire, factory_desfire):
+        card = blank()
+        card.state.applications["000000"].running.keys[0] = bytes(range(100, 116))
+        before = card.state.dump()
+        with pytest.raises(WrongKey):
+            issue_to(DirectReader(card))
+        assert card.state.dump() == before
 
 
-def test_a_card_torn_away_at_any_command_is_presented_once_more() -> None:
-    whole = DirectReader(blank_desfire())
+@BLANKS
+def test_a_card_torn_away_at_any_command_is_presented_once_more(
+    blank: Callable[[], DesfireCard],
+) -> None:
+    whole = DirectReader(blank())
     issue_to(whole)
     commands = len(whole.sent)
     for apdu in range(1, commands + 1):
         for answer_lost in (False, True):
-            reader = DirectReader(blank_desfire())
+            reader = DirectReader(blank())
             reader.faults.cut_after(apdu, answer_lost=answer_lost)
             with pytest.raises(CardGone):
                 issue_to(reader)

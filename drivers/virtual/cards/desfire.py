@@ -1,7 +1,8 @@
 """The card's side of MIFARE DESFire: frames, authentication, messaging, rights.
 
-AES keys only. EV2, or EV1 without what EV2 brought; files and transactions are desfire_files', the
-making of files and the changing of keys desfire_administration's.
+AES keys only, but for the card's own as the factory leaves it. EV2, or EV1 without what EV2
+brought; files and transactions are desfire_files', the making of files and the changing of keys
+desfire_administration's.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _MODES = (PLAIN, MAC, PLAIN, FULL)
 _HEADERS = {0xC4: 1, 0xC6: 2, 0x54: 0, 0x5F: 1, 0xCE: 5, 0x3D: 7, 0x3B: 7, 0x0C: 1, 0xDC: 1}
 _HEADERS |= {0x1C: 1, COMMIT_READER_ID: 0}
 _OLD_LENGTHS = {0x0C: 4, 0xDC: 4, 0x1C: 4, 0x54: 1}  # EV1 opens enciphered data by its length
+_OLD_AUTHENTICATIONS = (ev1.AES_AUTHENTICATION, ev1.ISO)
 _FULL = {0xC4, 0xC6, 0x54, 0x5F, 0xCE, GET_UID}
 # Which nibbles of a file's rights grant a command: read, write, both (shifts of the 16-bit word).
 _READS, _WRITES, _BOTH, _CHANGES = 12, 8, 4, 0
@@ -131,7 +133,7 @@ class DesfireCard:
             return self._continue(data)
         if self._half or self._handshake or self._waiting:
             raise Status(ABORTED)
-        if ins in (ev2.FIRST, ev2.NON_FIRST, ev1.AES_AUTHENTICATION):
+        if ins in (ev2.FIRST, ev2.NON_FIRST, *_OLD_AUTHENTICATIONS):
             return self._authenticate(ins, data), MORE
         return self._collect(ins, data)
 
@@ -155,11 +157,14 @@ class DesfireCard:
 
     def _authenticate(self, ins: int, request: bytes) -> bytes:
         """First pass; what ran before is over, but for NonFirst."""
-        if ins != ev1.AES_AUTHENTICATION and self.state.generation <= EV1:
+        if ins not in _OLD_AUTHENTICATIONS and self.state.generation <= EV1:
             raise Status(ILLEGAL)
-        number, keys = request[0] if request else 0xFF, self._application.running.keys
+        number, running_keys = request[0] if request else 0xFF, self._application.running
+        keys = running_keys.keys
         if number >= len(keys):
             raise Status(NO_SUCH_KEY)
+        if running_keys.triple_des != (ins == ev1.ISO):
+            raise Status(AUTHENTICATION)
         running = self._login
         if ins == ev2.NON_FIRST and not (running and isinstance(running.channel, ev2.Session)):
             raise Status(ILLEGAL)
@@ -173,17 +178,16 @@ class DesfireCard:
         self, ins: int, number: int, key: bytes, running: Login | None
     ) -> tuple[Callable[[bytes], bytes], bytes]:
         """Return what takes the reader's token, and the challenge."""
-        challenge = self._draw(16)
-        if ins == ev1.AES_AUTHENTICATION:
-            old = ev1.CardAuthentication(ins, key, challenge)
+        if ins in _OLD_AUTHENTICATIONS:
+            old = ev1.CardAuthentication(ins, key, self._draw(ev1.random_bytes(ins, key)))
 
             def third_old(token: bytes) -> bytes:
                 answer, session_key = old.answer(token)
-                self._login = Login(number, ev1.Session(session_key))
+                self._login = Login(number, ev1.Session(ins, session_key))
                 return answer
 
             return third_old, old.challenge
-        half = ev2.CardAuthentication(key, challenge)
+        half = ev2.CardAuthentication(key, self._draw(16))
 
         def third(token: bytes) -> bytes:
             if ins == ev2.FIRST:
@@ -221,12 +225,24 @@ class DesfireCard:
         mode, login = self._mode(ins, payload), self._login
         if login is None:
             return self._deliver(self._cut(ins, self._dispatch(ins, payload)))
-        header, data = self._unwrap(login.channel, ins, payload, mode)
+        if ins == CHANGE_KEY and isinstance(login.channel, ev1.Session):
+            header, data = self._new_key(login.channel, login.key, payload)
+        else:
+            header, data = self._unwrap(login.channel, ins, payload, mode)
         answer = self._dispatch(ins, header + data)
         if ins == ROLL or (ins == CHANGE_KEY and header[0] & 0x3F == login.key):
             self._open(self._selected)  # the key that stood behind the session is gone
             return answer, 0
         return self._deliver(self._cut(ins, login.channel.card_wrap(answer, mode=mode)))
+
+    def _new_key(self, channel: ev1.Session, own: int, payload: bytes) -> tuple[bytes, bytes]:
+        """Header and data of ChangeKey as EV2 has them, from how EV1 sends them."""
+        number, keys = payload[0] & 0x3F if payload else 0xFF, self._application.running.keys
+        if number >= len(keys):
+            raise Status(NO_SUCH_KEY)
+        old = None if number == own else keys[number]
+        header, new, version = channel.unwrap_new_key(CHANGE_KEY, payload, 1, old)
+        return header, ev2.new_key_data(new, version, old)
 
     @staticmethod
     def _unwrap(

@@ -35,6 +35,7 @@ PICC = "000000"
 MASTER = 0
 ILLEGAL, INTEGRITY, NO_SUCH_KEY, NO_APPLICATION, DUPLICATE = 0x1C, 0x1E, 0x40, 0xA0, 0xDE
 AES_KEYS, MORE_SETTINGS, KEY_COUNT = 0x80, 0x10, 0x0F
+KEY_KIND = 0xC0  # bits of the number of the card's own key in ChangeKey, or of a count of keys
 KEYS_MAX, FILES_MAX, KEY_SETS_MAX = 14, 32, 16
 ADDITIONAL = 0x80
 # Bits of an application's settings; the high nibble is the key that changes keys.
@@ -192,8 +193,9 @@ class Administration:
     # Keys.
 
     def _key_settings(self, _body: bytes) -> bytes:
-        count = len(self._application.running.keys)
-        return bytes((self._application.settings, AES_KEYS | count))
+        running = self._application.running
+        kind = 0 if running.triple_des else AES_KEYS
+        return bytes((self._application.settings, kind | len(running.keys)))
 
     def _change_key_settings(self, body: bytes) -> bytes:
         self._require_master()
@@ -206,8 +208,8 @@ class Administration:
 
     def _change_key(self, body: bytes) -> bytes:
         number = body[0] & 0x3F if body else 0xFF
-        if self._selected == PICC and not body[0] & AES_KEYS:
-            raise Status(PARAMETER)  # the card's own key would become a DES key
+        if self._selected == PICC and body[0] & KEY_KIND != AES_KEYS:
+            raise Status(PARAMETER)  # the card's own key would become triple DES
         self._change(self._application.running, number, body[1:], own=number == self._key)
         return b""
 
@@ -236,7 +238,7 @@ class Administration:
         new = data[:16] if own else xor(data[:16], keys.keys[number])
         if not own and data[17:] != crc32(new):
             raise Status(INTEGRITY)
-        keys.keys[number], keys.versions[number] = new, data[16]
+        keys.keys[number], keys.versions[number], keys.triple_des = new, data[16], False
 
     def _set(self, at: int) -> KeySet:
         sets = self._application.key_sets

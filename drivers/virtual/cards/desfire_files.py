@@ -61,6 +61,8 @@ class Transaction:
 
     def run(self, ins: int, body: bytes) -> bytes:
         """Run one command on a file: header and plain data in, plain data out.  Raises Status."""
+        if not body:  # not even a file's number, though the MAC may have passed for one
+            raise Status(LENGTH)
         self._ins = ins
         return self.commands[ins](body)
 

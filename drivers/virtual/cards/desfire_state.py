@@ -15,12 +15,16 @@ STANDARD, BACKUP, VALUE, LINEAR, CYCLIC, TRANSACTION = range(6)
 
 
 class KeySet(Struct):
-    """Keys with their versions; only a final set may be rolled to."""
+    """Keys with their versions; only a final set may be rolled to.
+
+    AES keys, but for ``triple_des``: so is the one of the card itself when it leaves the factory.
+    """
 
     keys: list[bytes]
     versions: list[int]
     version: int = 0
     final: bool = False
+    triple_des: bool = False
 
     @classmethod
     def new(cls, count: int) -> Self:
@@ -78,11 +82,12 @@ class DesfireState(Struct):
     applications: dict[str, Application]
 
     @classmethod
-    def blank(cls, uid: bytes, transport_key: bytes, generation: int = EV2) -> Self:
-        """State on delivery: a UID (7 bytes) and an AES transport key (16)."""
-        if len(uid) != UID_BYTES or len(transport_key) != 16:
+    def blank(cls, uid: bytes, transport_key: bytes | None = None, generation: int = EV2) -> Self:
+        """State on delivery: a UID (7 bytes) and an AES transport key (16), or the factory's."""
+        key = NEW_KEY if transport_key is None else transport_key
+        if len(uid) != UID_BYTES or len(key) != len(NEW_KEY):
             raise ValueError("a UID has 7 bytes and a transport key 16")
-        card = Application(0x0F, [KeySet([transport_key], [0])])
+        card = Application(0x0F, [KeySet([key], [0], triple_des=transport_key is None)])
         return cls(uid, generation, {"000000": card})
 
     @classmethod

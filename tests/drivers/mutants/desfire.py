@@ -5,10 +5,11 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
+from drivers import personalise_desfire
 from drivers.desfire import purse, session
 from drivers.desfire.session import Session
 from drivers.purse import Fate
-from drivers.secure_channel import ev2
+from drivers.secure_channel import ev1, ev2
 from drivers.secure_channel.channel import CommunicationMode
 from drivers.virtual.cards import desfire, desfire_administration
 from drivers.virtual.cards.desfire import DesfireCard
@@ -17,8 +18,10 @@ from drivers.virtual.cards.desfire_files import Transaction
 from protocol.desfire_purse import Record
 from tests.drivers import test_desfire_dialogue as dialogue
 from tests.drivers import test_personalise_desfire as making
-from tests.drivers.planting import Mutants, constant, replaced
+from tests.drivers.desfire_world import factory_desfire
+from tests.drivers.planting import Mutants, constant, instead, replaced
 from tests.drivers.virtual import test_desfire as card
+from tests.drivers.virtual import test_desfire_factory as factory
 
 
 def _no_mac(_original: Any) -> Any:
@@ -77,6 +80,36 @@ def _same_challenge(original: Any) -> Any:
         original(self, state, draw=bytes)
 
     return build
+
+
+def _from_zeros(original: Any) -> Any:
+    def wrapped(self: ev1.Session, *said: Any) -> bytes:
+        self._chain.iv = bytes(len(self._chain.iv))
+        return bytes(original(self, *said))
+
+    return wrapped
+
+
+def _checksum_unread(_original: Any) -> Any:
+    def opened(self: ev1.Session, _ins: int, payload: bytes, length: int, _old: Any) -> Any:
+        plain = self._deciphered(payload[length:])
+        return payload[:length], plain[:16], plain[16]
+
+    return opened
+
+
+def _kind_stays(original: Any) -> Any:
+    def changed(self: Administration, keys: Any, *said: Any, **named: Any) -> None:
+        kind = keys.triple_des
+        original(self, keys, *said, **named)
+        keys.triple_des = kind
+
+    return changed
+
+
+def from_the_factory() -> None:
+    """A card as the factory makes it becomes one that works."""
+    making.test_a_blank_card_becomes_one_that_works(factory_desfire)
 
 
 def tap() -> None:
@@ -157,6 +190,26 @@ MUTANTS: Mutants = {
     "checksum of a new key unchecked": (
         replaced(desfire_administration, "crc32", lambda original: lambda data: Anything()),
         card.test_keys_are_changed_both_ways_and_known_by_their_version,
+    ),
+    "a factory card's new key from a vector of zeros": (
+        replaced(ev1.Session, "wrap_new_key", _from_zeros),
+        from_the_factory,
+    ),
+    "checksum of a factory card's new key unchecked": (
+        replaced(ev1.Session, "unwrap_new_key", _checksum_unread),
+        factory.test_a_new_key_that_was_turned_or_cut_is_not_taken,
+    ),
+    "the kind of a new key not told": (
+        replaced(personalise_desfire, "AES_KEY", instead(0)),
+        from_the_factory,
+    ),
+    "the kind of a new key not kept": (
+        replaced(Administration, "_change", _kind_stays),
+        factory.test_kind_and_value_of_the_key_change_together,
+    ),
+    "triple DES keys not known from AES": (
+        replaced(desfire_administration, "KEY_KIND", instead(0x80)),
+        lambda: factory.test_the_number_says_that_the_new_key_is_aes(0xC0),
     ),
     "an unfinished key set rolled to": (
         replaced(Administration, "_roll_key_set", lambda _original: _rolls_anything),

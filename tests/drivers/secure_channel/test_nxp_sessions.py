@@ -32,7 +32,16 @@ def ev1_pair() -> Pair:
     reader = ev1.ReaderAuthentication(0xAA, KEY, challenge, RND_A)
     answer, key = card.answer(reader.token)
     assert reader.session_key(answer) == key
-    return Pair(ev1.Session(key), ev1.Session(key))
+    return Pair(ev1.Session(0xAA, key), ev1.Session(0xAA, key))
+
+
+def des_pair() -> Pair:
+    """A session under the key that a factory leaves."""
+    challenge = (card := ev1.CardAuthentication(0x1A, bytes(16), RND_B[:8])).challenge
+    reader = ev1.ReaderAuthentication(0x1A, bytes(16), challenge, RND_A[:8])
+    answer, key = card.answer(reader.token)
+    assert reader.session_key(answer) == key
+    return Pair(ev1.Session(0x1A, key), ev1.Session(0x1A, key))
 
 
 def ev2_pair() -> Pair:
@@ -74,9 +83,9 @@ def second_lrp_pair() -> Pair:
     return Pair(reader.non_first(answer, running.reader), session)
 
 
-PAIRS = [ev1_pair, ev2_pair, lrp_pair, second_ev2_pair, second_lrp_pair]
+PAIRS = [ev1_pair, des_pair, ev2_pair, lrp_pair, second_ev2_pair, second_lrp_pair]
 any_pair = pytest.mark.parametrize("pair", PAIRS)
-any_first_pair = pytest.mark.parametrize("pair", PAIRS[:3])
+any_first_pair = pytest.mark.parametrize("pair", PAIRS[:4])
 sizes = st.integers(0, 200)
 modes = st.sampled_from(CommunicationMode)
 
@@ -143,7 +152,7 @@ def turn(data: bytes, bit: int) -> bytes:
 def test_what_is_no_message_is_refused_or_read_but_never_crashes(
     pair: Callable[[], Pair], noise: bytes, mode: CommunicationMode, length: int | None
 ) -> None:
-    length = 5 if pair is ev1_pair and length is None else length
+    length = 5 if pair in (ev1_pair, des_pair) and length is None else length
     both = pair()
     for open_it in (
         lambda: both.card.card_unwrap(0x8D, noise, 3, mode=mode, length=length),
@@ -153,7 +162,7 @@ def test_what_is_no_message_is_refused_or_read_but_never_crashes(
             open_it()
         except ChannelBroken:
             continue
-        assert mode is PLAIN or pair is ev1_pair
+        assert mode is PLAIN or pair in (ev1_pair, des_pair)
 
 
 @any_pair
@@ -289,23 +298,21 @@ def test_an_lrp_session_writes_and_reads_as_a_real_tag_did() -> None:
     assert session.reader_unwrap(answer, mode=FULL, length=3) == b"\x01\x02\x03"
 
 
+@pytest.mark.parametrize("pair", [ev1_pair, des_pair])
 @pytest.mark.parametrize("old", [None, OTHER_KEY])
-def test_an_ev1_key_change_comes_through_or_is_refused(old: bytes | None) -> None:
+def test_an_ev1_key_change_comes_through_or_is_refused(
+    pair: Callable[[], Pair], old: bytes | None
+) -> None:
     new = bytes(range(30, 46))
-    reader, card = ev1_pair()
+    reader, card = pair()
     assert isinstance(reader, ev1.Session)
     assert isinstance(card, ev1.Session)
     wire = reader.wrap_new_key(0xC4, b"\x01", new, 7, old)
-    assert card.unwrap_new_key(0xC4, wire, 1, old) == (b"\x01", new, 7)
-    for bit in range(8 * len(wire)):
-        card = ev1.Session(reader_key())
+    changed = [turn(wire, bit) for bit in range(8 * len(wire))]
+    for other in (*changed, *(wire[:size] for size in range(1, len(wire)))):
         with pytest.raises(ChannelBroken):
-            card.unwrap_new_key(0xC4, turn(wire, bit), 1, old)
-
-
-def reader_key() -> bytes:
-    """Session key of ``ev1_pair``."""
-    return ev1.session_key(0xAA, KEY, RND_A, RND_B)
+            deepcopy(card).unwrap_new_key(0xC4, other, 1, old)
+    assert card.unwrap_new_key(0xC4, wire, 1, old) == (b"\x01", new, 7)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=5), st.integers(0, 10**6))
