@@ -87,8 +87,8 @@ class Personalisation:
     """One family. ``write`` raises CardIssued for a finished card, which then is as it was.
 
     A card torn away anywhere is written again by the same call. ``sites``: of how many a card holds
-    keys. ``transport``: whether cards are delivered under a transport key. ``number``: that of a
-    written card from which its keys come, where the cloud checks what it proves.
+    keys. ``transport``: whether cards only open with their delivery's transport key. ``number``:
+    that of a written card from which its keys come, where the cloud checks what it proves.
     """
 
     family: str

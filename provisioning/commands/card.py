@@ -56,7 +56,10 @@ def personalise(
     family: Annotated[str, typer.Option(help=f"One of {', '.join(FAMILIES)}.")] = "cpu",
     transport_key_file: Annotated[
         Path | None,
-        typer.Option(help="File with the delivery's transport key, 32 hex characters."),
+        typer.Option(
+            help="File with the delivery's transport key, 32 hex characters; a desfire card opens "
+            "without one if it is as the factory makes it."
+        ),
     ] = None,
     site: Site = "",
     reader: ReaderName = "pcsc",

@@ -45,7 +45,7 @@ PURSES: dict[str, Callable[[Any], int]] = {
 # Kind -> a new card; those that are delivered under a transport key (16 bytes) have it.
 BLANKS: dict[str, Callable[[bytes], AnyCard]] = {
     "cpu": lambda key: CpuCard(CpuState.blank(os.urandom(16), key)),
-    "desfire": lambda key: DesfireCard(DesfireState.blank(_uid(), key)),
+    "desfire": lambda _: DesfireCard(DesfireState.blank(_uid())),
     "felica": lambda _: FelicaCard(FelicaState.blank(b"\x01\x2e" + os.urandom(6))),
     "file_card": lambda key: FileCard(FileCardState.blank(os.urandom(16), key)),
     "ntag424": lambda _: Ntag424Card(Ntag424State(_uid())),

@@ -62,6 +62,4 @@ def number(bench: Bench, order: Order) -> bytes:
     return _opened(bench, order).uid
 
 
-PERSONALISATION = Personalisation(
-    FAMILY, write, transport=True, purse=Purse(load, settle), number=number
-)
+PERSONALISATION = Personalisation(FAMILY, write, purse=Purse(load, settle), number=number)

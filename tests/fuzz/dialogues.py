@@ -278,9 +278,9 @@ DIALOGUES: dict[str, Target] = {
         12,
     ),
     "issue_desfire": _target(
-        desfire_world.blank_desfire,
+        desfire_world.factory_desfire,
         _apdus(lambda: personalise_desfire(desfire_world.TRANSPORT_KEY, desfire_world.KEYS, bytes)),
-        57,
+        58,
     ),
     "issue_file_card": _target(
         file_card_world.blank_card,
