@@ -82,6 +82,20 @@ def test_the_factorys_key_opens_no_finished_card() -> None:
     assert do(key_version(CHANGE_KEY), reader) == KEY_VERSION
 
 
+@pytest.mark.parametrize("status", [0x1C, 0x40, 0x9D, 0x9E])
+def test_a_key_of_another_kind_is_refused_in_whatever_words(status: int) -> None:
+    class Outspoken(DesfireCard):
+        def transmit(self, apdu: bytes) -> bytes:
+            answer = super().transmit(apdu)
+            return bytes((0x91, status)) if answer == b"\x91\xae" else answer
+
+    reader = DirectReader(Outspoken(factory_desfire().state))
+    issue_to(reader)
+    assert works(reader)
+    with pytest.raises(CardIssued):
+        issue_to(reader)
+
+
 def test_no_delivered_key_opens_anything_that_matters() -> None:
     reader = DirectReader(issued_desfire())
     for application, number, key in [
