@@ -88,7 +88,9 @@ def test_a_name_cannot_command_the_printer() -> None:
     assert paper.cuts == 1
 
 
-@given(st.lists(st.tuples(st.text(max_size=60), st.text(max_size=40)), max_size=6), st.integers(0, 99))
+@given(
+    st.lists(st.tuples(st.text(max_size=60), st.text(max_size=40)), max_size=6), st.integers(0, 99)
+)
 def test_any_text_comes_out_within_the_paper(rows: list[tuple[str, str]], copy: int) -> None:
     receipt = Receipt("7", tuple(Row(left, right) for left, right in rows))
     paper = Paper(WIDTH_58_MM)
