@@ -14,7 +14,6 @@ from cloud.cards.model import TagMessages, TagRead
 from cloud.cards.store import raise_counters
 from cloud.errors import TagCopied
 from cloud.storage.engine import Database
-from protocol.errors import ProductError
 
 # Nobody waits behind more: some 20 ms.
 TOGETHER_MAX = 256
@@ -74,7 +73,7 @@ class TagCounters:
     def _verified(self, link: bytes) -> TagRead | Exception:
         try:
             return self._messages.read(link)
-        except ProductError as error:
+        except Exception as error:  # noqa: BLE001  (its own caller hears it, and the others go on)
             return error
 
     def _count(self, reads: Sequence[TagRead]) -> Sequence[bool]:
