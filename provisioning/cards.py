@@ -147,17 +147,24 @@ class CardDesk:
         try:
             earlier = self._has_arrived(kind.purse, bench, order, reference)
             if not earlier:
-                kind.purse.load(bench, order, amount, partial(self.loads.note, reference))
+                self._put(kind.purse, bench, order, reference, amount)
             balance = self._identify(bench, found.site).balance_before or 0
-        except ValueError as error:
-            self.loads.forget(reference)
-            raise LoadTooLarge(str(error)) from error
         except DriverError as error:
             if self.loads.pending(reference) is None:
                 raise
             raise LoadTorn(error.code) from error
         self.loads.forget(reference)
         return Loaded(reference, balance, earlier)
+
+    def _put(
+        self, purse: Purse, bench: ReaderBench, order: Order, reference: bytes, amount: int
+    ) -> None:
+        """Load, when nothing is open on the card; LoadTooLarge before it was told of anything."""
+        try:
+            purse.load(bench, order, amount, partial(self.loads.note, reference))
+        except ValueError as error:
+            self.loads.forget(reference)
+            raise LoadTooLarge(str(error)) from error
 
     def _has_arrived(
         self, purse: Purse, bench: ReaderBench, order: Order, reference: bytes
@@ -166,7 +173,10 @@ class CardDesk:
         intent = self.loads.pending(reference)
         if intent is None:
             return False
-        fate = purse.settle(bench, order, intent)
+        try:
+            fate = purse.settle(bench, order, intent)
+        except ValueError as error:  # it stays: the money may be on the card
+            raise LoadUnclear(f"{reference.hex()}: {error}") from error
         if fate is Fate.UNKNOWN:
             raise LoadUnclear(reference.hex())
         return fate is Fate.MOVED

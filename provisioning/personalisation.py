@@ -73,9 +73,10 @@ class Order:
 class Purse:
     """How value is put on a card of a family.
 
-    ``load(bench, order, amount, note)`` notes the intent before the card is told of it;
-    ``settle(bench, order, intent)``: what became of a load that broke off.
-    Amounts in minor units.
+    ``load(bench, order, amount, note)`` notes the intent before the card is told of it; ValueError
+    for an amount that the purse cannot take, and the card was told nothing.
+    ``settle(bench, order, intent)``: what became of a load that broke off; ValueError for an
+    intent that cannot be read. Amounts in minor units.
     """
 
     load: Callable[[Bench, Order, int, Note], None]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from drivers.card import CardIdentity
+from drivers.desfire.layout import PURSE_LIMIT
 from drivers.errors import CardGone, CardRefused, CardUnknown
 from drivers.reader import Presented, Reader, ReaderSettings
 from drivers.readers.nfc import READER
@@ -263,3 +264,34 @@ def test_a_load_that_the_card_cannot_explain_is_left_to_a_person(authority: Auth
     with pytest.raises(LoadUnclear):
         desk.load(100)
     assert desk.show().identity.balance_before == 200
+
+
+@pytest.mark.parametrize("family", PURSES)
+@pytest.mark.parametrize("unreadable", [b"{}", b"", b"\xff"], ids=["other", "empty", "garbage"])
+def test_a_load_whose_intent_cannot_be_read_is_left_to_a_person(
+    authority: Authority, family: str, unreadable: bytes
+) -> None:
+    desk, whole = purse(authority, family)
+    desk.load(700)
+    desk, on = purse(authority, family)
+    on.faults.cut_after(len(whole.sent), answer_lost=True)
+    with pytest.raises(LoadTorn):
+        desk.load(700)
+    on.card.reset()
+    identity = desk.show().identity
+    assert identity.balance_before == 700
+    desk.loads.note(identity.reference, unreadable)
+    for _ in range(2):
+        on.card.reset()
+        with pytest.raises(LoadUnclear):
+            desk.load(700)
+    assert desk.loads.pending(identity.reference) == unreadable
+    assert desk.show().identity.balance_before == 700
+
+
+def test_a_load_too_large_leaves_nothing_open(authority: Authority) -> None:
+    desk, _ = purse(authority, "desfire")
+    reference = desk.show().identity.reference
+    with pytest.raises(LoadTooLarge):
+        desk.load(PURSE_LIMIT + 1)
+    assert desk.loads.pending(reference) is None
