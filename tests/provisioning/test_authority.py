@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,9 +18,20 @@ from protocol.card_keys import SITE_SLOTS
 from protocol.topics import Address, address
 from provisioning.authority import LOOPBACK_NAMES, TERMINAL_DAYS, Authority, init, request
 from provisioning.errors import AuthorityMissing, AuthorityThere, BadRequest
+from run import ROOT
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 AT = address("acme", "site-1", "t-0001")
+# A station that asks for the place of a site in each folder, once it is told to.
+STATION = """
+import sys
+from pathlib import Path
+from provisioning.sites import Sites
+site, *folders = sys.argv[1:]
+print("ready", flush=True)
+input()
+print(*(Sites(Path(folder, "sites")).slot(site) for folder in folders))
+"""
 
 
 @pytest.fixture
@@ -84,6 +97,32 @@ def test_a_site_keeps_its_place_on_cards(authority: Authority) -> None:
     assert again.site_key("site-3") == keys[3]
     assert again.site_keys() == tuple(keys)
     assert stat.S_IMODE((authority.folder / "sites").stat().st_mode) == 0o600
+
+
+def test_stations_at_once_give_no_place_twice(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(10)]
+    for folder in folders:
+        folder.mkdir()
+    stations = [
+        subprocess.Popen(
+            [sys.executable, "-c", STATION, f"site-{number}", *map(str, folders)],
+            cwd=ROOT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for number in range(SITE_SLOTS)
+    ]
+    for station in stations:
+        assert station.stdout
+        assert station.stdout.readline() == "ready\n"
+    for station in stations:
+        assert station.stdin
+        station.stdin.write("\n")
+        station.stdin.flush()
+    given = [station.communicate(timeout=60)[0].split() for station in stations]
+    for slots in zip(*given, strict=True):
+        assert sorted(slots) == [str(slot) for slot in range(SITE_SLOTS)]
 
 
 def test_an_opened_authority_is_the_one_that_was_made(authority: Authority) -> None:
