@@ -20,7 +20,7 @@ from edge.decide import Decision, Facts, InForce, Tap, answer_of, decide, unreco
 from edge.draft import Draft, Stamp, record_behind
 from edge.errors import CardTorn, OrderReused
 from edge.journal import Booked, Intent, Journal
-from edge.order import Answer, Order, OrderKind
+from edge.order import IN_DOUBT, Answer, Order, OrderKind
 from edge.pending import Pending, Place, place_of, state_after, state_behind
 from edge.purse import HeldPurse, paid, settlement, torn
 from edge.tap_flow import Book
@@ -31,12 +31,14 @@ from protocol.member_list import Snapshot
 from protocol.membership.event import CARD_PURSE
 from protocol.membership.state import State
 from protocol.moment import Moment
-from protocol.record import Kind, Record
+from protocol.record import Card, Kind, Record
 from protocol.risk.limits import OfflineUse
 from protocol.rules.bundle import Published
 from protocol.transaction_mac import reader_id
 
 _TID_RANDOM_BYTES = 10
+# Of the random end of a tid: nobody knows it before, so no recorded answer of a card fits it.
+_NUMBER_BYTES = 4
 # Members whose state with our own records on top is kept at hand: a busy hour.
 STATES_KEPT = 512
 _encode = msgspec.json.Encoder().encode
@@ -262,7 +264,7 @@ class Books:
             tid=meant.tid,
             reader_id=reader_id(self._terminal),
             amount=meant.total,
-            number=meant.seq,
+            number=int.from_bytes(meant.tid[-_NUMBER_BYTES:], "big"),
             wall_ms=moment.wall_ms,
         )
         intent = Intent(meant, asked, purse.prepare(charge))
@@ -297,7 +299,9 @@ class Books:
         draft = settlement(intent.record, settled, tap.card, still_wanted=wanted)
         tid = intent.record.tid
         if draft.kind is Kind.CARD_EVENT:
-            self.journal.append(self._next(draft, moment), ends=tid)
+            self._note_settled(intent, draft, moment)
+            if draft.reason == IN_DOUBT and wanted and tap.order is not None:
+                return self._in_doubt(tap, situation, moment, tap.order)
             return None
         facts = self._facts(tap, situation, moment)._replace(target=None)
         state = facts.snapshot.state if facts.snapshot else None
@@ -305,6 +309,25 @@ class Books:
         at, asked = (intent.record.moment, intent.asked) if wanted else (moment, None)
         booked = self._booked(Decision(draft, state), facts, at, asked, tid)
         return booked if wanted or tap.order is None else None
+
+    def _note_settled(self, intent: Intent, draft: Draft, moment: Moment) -> None:
+        """Write that no money moved, or that the card cannot tell; whatever the card says now."""
+        tid = intent.record.tid
+        try:
+            self.journal.append(self._next(draft, moment), ends=tid)
+        except ProtocolError:
+            draft = draft._replace(card=intent.record.card)
+            self.journal.append(self._next(draft, moment), ends=tid)
+
+    def _in_doubt(
+        self, tap: Book, situation: Situation, moment: Moment, order: Order
+    ) -> tuple[Answer, Record]:
+        """Decline an order that the card may have paid: it must not be asked for it twice."""
+        facts = self._facts(tap, situation, moment)
+        declined = decide(Tap(None, None, IN_DOUBT), facts)
+        card = tap.card and Card(tap.card.reference, tap.card.family, tap.card.assurance)
+        draft = declined.draft._replace(card=card, order=order.id)
+        return self._booked(declined._replace(draft=draft), facts, moment, _encode(order))
 
     def _booked(
         self,
@@ -351,7 +374,8 @@ class Books:
     def _next(self, draft: Draft, moment: Moment, tid: bytes | None = None) -> Record:
         """Give a draft its place behind the head, and an id if it has none."""
         self.clock.not_before(moment.wall_ms)
-        self._moment = moment
+        if tid is None:  # what was intended has the moment of then
+            self._moment = moment
         tid = tid or uuid7(moment.wall_ms, self._random(_TID_RANDOM_BYTES))
         return record_behind(self.journal.head, draft, Stamp(self._terminal, tid, moment))
 

@@ -14,12 +14,12 @@ from msgspec import structs
 from drivers.loan import Loan
 from drivers.purse import CardPurse, Charge, Debited, Fate, Outcome, Settled, Steps
 from edge.draft import Draft
+from edge.order import IN_DOUBT
 from protocol.record import Card, Kind, Record
 
 # Why a CARD_EVENT is there; it refers to the record that says, or would say, that money moved.
 TORN = "card_torn"
 NOT_MOVED = "card_not_debited"
-UNKNOWN = "card_fate_unknown"
 
 
 class HeldPurse:
@@ -77,7 +77,7 @@ def settlement(meant: Record, settled: Settled, seen: Card, *, still_wanted: boo
     A SALE or TOP_UP bears the transaction id of ``meant``. ``still_wanted``: its order waits.
     """
     if settled.debited is None or meant.card is None:
-        return _event(meant, seen, UNKNOWN if settled.fate is Fate.UNKNOWN else NOT_MOVED)
+        return _event(meant, seen, IN_DOUBT if settled.fate is Fate.UNKNOWN else NOT_MOVED)
     decided = Draft(*(getattr(meant, field) for field in Draft._fields))
     decided = decided._replace(card=paid(meant.card, settled.debited))
     if still_wanted:

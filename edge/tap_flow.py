@@ -86,7 +86,10 @@ class Refused(NamedTuple):
 
 
 class Reopened(NamedTuple):
-    """The journal was read again. ``answer`` is that of the refused record, if it is in there."""
+    """The journal was read again. ``answer`` is that of the refused record, if it is in there.
+
+    It may be another than the waiting order's: a tap can settle what an earlier one left open.
+    """
 
     answer: Answer | None
 
@@ -197,7 +200,8 @@ def _cancel_later(state: State, event: Cancelled, now_ms: int) -> Step:
 
 
 def _resume(state: State, event: Reopened, now_ms: int) -> Step:
-    if event.answer is not None:
+    order = state.order.id if state.order else None
+    if event.answer is not None and order in (None, event.answer.order):
         return _show(state, Written(event.answer), now_ms)
     if state.order is None or state.order_ends_ms is None:
         return _IDLE, ()

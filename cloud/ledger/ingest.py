@@ -41,7 +41,7 @@ from protocol.membership.event import NOTED as NOTED_KINDS
 from protocol.membership.fold import advance, advances, fold
 from protocol.membership.state import State
 from protocol.money import AMOUNT_MAX
-from protocol.record import Kind, Record, read
+from protocol.record import CardClass, Kind, Record, read
 
 UNKNOWN_CARD = "unknown_card"
 UNBALANCED = "unbalanced"
@@ -363,7 +363,8 @@ def _card_agrees(record: Record) -> bool:
     card = record.card
     if card is None or card.balance_before is None or card.balance_after is None:
         return False
-    return card.balance_before - card.balance_after == by_card
+    paid = card.balance_before - card.balance_after
+    return card.assurance is CardClass.VALUE and card.balance_after >= 0 and paid == by_card
 
 
 def _is_guests(record: Record) -> bool:
@@ -389,9 +390,9 @@ def _moved_facts(there: Sequence[_Posted], new: _Posted) -> Legs:
     event = new.event
     voided = {each.event.refers_to for each in there if each.event.kind is Kind.VOID}
     if event.kind is not Kind.VOID:
-        return {} if event.tid in voided else dict(new.facts)
+        return {} if event.tid in voided and not event.is_final else dict(new.facts)
     if event.refers_to not in voided:
         for each in there:
-            if each.event.tid == event.refers_to:
+            if each.event.tid == event.refers_to and not each.event.is_final:
                 return posting.taken_back(each.facts)
     return {}

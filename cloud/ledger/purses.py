@@ -20,7 +20,7 @@ from protocol.record import Card, Record, read
 # A page shall not read a life: what lies behind so many records is settled.
 RECORDS_READ = 500
 TORN = "card_torn"
-_SETTLED = ("card_not_debited", "card_fate_unknown")
+_SETTLED = "card_not_debited"
 MOVED, NOT_MOVED, OPEN = "moved", "not_moved", "open"
 # Families whose counter rises with every change of the balance: one counter, one balance.
 _COUNTS_EVERY_CHANGE = frozenset(("desfire",))
@@ -114,10 +114,13 @@ def _by_card(record: Record) -> int:
 
 
 def _is_open(torn: Record, sights: list[_Sight]) -> bool:
-    """Whether no record says what became of the debit that ``torn`` refers to."""
+    """Whether no record says what became of the debit that ``torn`` refers to.
+
+    That its card could not tell settles nothing: other terminals' readings may.
+    """
     return not any(
         sight.record.tid == torn.refers_to
-        or (sight.record.refers_to == torn.refers_to and sight.record.reason in _SETTLED)
+        or (sight.record.refers_to == torn.refers_to and sight.record.reason == _SETTLED)
         for sight in sights
     )
 

@@ -25,7 +25,7 @@ from cloud.storage.schema import cards, entries, epochs, quarantine, records, te
 from cloud.storage.unit_of_work import bundle_data
 from protocol.codec import decode
 from protocol.membership.event import NOTED as NOTED_KINDS
-from protocol.membership.event import moves_account
+from protocol.membership.event import event_of, moves_account
 from protocol.record import Kind, Record, read
 from protocol.rules.bundle import Bundle
 from protocol.signing import split
@@ -128,13 +128,13 @@ class Recount:
         wanted = _nonzero(posting.facts(record, row.gap, Books(self._currency, place.site)))
         if record.kind is Kind.VOID:
             self._voids[row.member, record.refers_to].append(_Void(name, facts))
-        elif not facts and wanted:
+        elif not facts and wanted and not event_of(record).is_final:
             self._without_facts[row.member, record.tid] = name
         elif facts != wanted:
             yield f"{name}: entries differ from the record's"
 
     def _facts_of(self, target: _Target) -> Legs | None:
-        """The facts of the posted record that ``target`` names; None when there is none."""
+        """The facts that can be taken back of the posted record ``target``; None without one."""
         member, tid = target
         row = self._connection.execute(
             select(records.c.data, records.c.gap, terminals.c.site)
@@ -146,6 +146,8 @@ class Recount:
         if row is None:
             return None
         record = read(row.data)[0].record
+        if event_of(record).is_final:
+            return {}
         return _nonzero(posting.facts(record, row.gap, Books(self._currency, row.site)))
 
 

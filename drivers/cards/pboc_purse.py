@@ -238,7 +238,8 @@ def fate(purse: OpenPurse, purchase: Purchase) -> Steps[Settled]:
     """Look what became of an earlier purchase of this card, whose purse was opened anew.
 
     No APDU when the card counted nothing since, 1 (GET TRANSACTION PROVE) when it was its last
-    one, else up to LOG_RECORDS more. The MAC2 that the card kept is ours only if the purchase was.
+    one, else up to LOG_RECORDS more. It MOVED only if the card kept the MAC2 of it: whoever stands
+    between card and reader could write the log.
     """
     if purse.sequence == purchase.sequence:
         return Settled(Fate.NOT_MOVED)
@@ -253,14 +254,14 @@ def fate(purse: OpenPurse, purchase: Purchase) -> Steps[Settled]:
 def resolve(purchase: Purchase, sequence: int, log: tuple[bytes, ...]) -> Fate:
     """Decide from the number of the card's next purchase and its log, newest record first.
 
-    A record: number (2), overdraft limit (3), then amount, type, terminal and moment, by which a
-    purchase is known: one terminal never asks for the same amount twice with the same moment.
+    A record: number (2), overdraft limit (3), then amount, type, terminal and moment. The log has
+    no MAC, so that it never proves that money moved: NOT_MOVED or UNKNOWN.
     """
     claim = purchase.claim
     kind = claim.purse.purchase_type
     details = transaction(claim.amount, kind, claim.terminal, claim.moment)
     if any(record[5:] == details for record in log):
-        return Fate.MOVED
+        return Fate.UNKNOWN
     since = sequence - purchase.sequence
     if 0 <= since <= sum(record[9] == kind for record in log):
         return Fate.NOT_MOVED

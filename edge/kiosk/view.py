@@ -10,7 +10,7 @@ from edge.currency import currency
 from edge.decide import BALANCE_SHOWN, BALANCE_TOO_LOW
 from edge.errors import CardTorn
 from edge.kiosk.model import Panel, Row, Said, Shop, Texts, Tile, Tone, TopUp, View
-from edge.order import Answer, AnswerState, OrderKind
+from edge.order import IN_DOUBT, Answer, AnswerState, OrderKind
 from edge.ports import Screen
 from edge.tap_flow import Phase
 
@@ -168,7 +168,7 @@ def _declined(screen: Screen, answer: Answer, texts: Texts) -> Panel:
         title=texts["title.declined"],
         text=reason(answer.code, texts),
         todo=texts.get(f"todo.{answer.code}", texts["todo.other"]),
-        note=texts["text.kept"] if answer.order else None,
+        note=texts["text.kept"] if answer.order and answer.code != IN_DOUBT else None,
         top_up=answer.code == BALANCE_TOO_LOW and answer.order.startswith(KIOSK_ORDER),
         rows=rows if known else (*rows, Row(texts["fact.code"], _same(answer.code))),
     )

@@ -46,7 +46,8 @@ class Event(NamedTuple):
     """Facts of one record that move an account; amounts in minor units, points as whole numbers.
 
     ``topped_up`` is money paid in, ``drawn`` what stored value pays, ``net`` the price charged by
-    any tender (it qualifies for a tier); ``refers_to`` names what a void takes back.
+    any tender (it qualifies for a tier); ``refers_to`` names what a void takes back. ``is_final``:
+    nothing takes it back, since its money came from a card that nobody can put it back on.
     """
 
     order: Order
@@ -58,6 +59,7 @@ class Event(NamedTuple):
     earned: int
     spent: int
     refers_to: bytes | None
+    is_final: bool = False
 
 
 def moves_account(kind: Kind) -> bool:
@@ -69,8 +71,10 @@ def event_of(record: Record) -> Event:
     """Return the event in ``record``, whose kind must move an account (else KeyError)."""
     kind = record.kind
     paid = drawn = 0
+    is_final = False
     for tender in record.tenders:
         paid += tender.amount
+        is_final |= tender.method == CARD_PURSE
         if tender.method == STORED_VALUE:
             drawn += tender.amount
     sale = kind is Kind.SALE
@@ -84,4 +88,5 @@ def event_of(record: Record) -> Event:
         record.earned,
         record.spent,
         record.refers_to,
+        is_final,
     )

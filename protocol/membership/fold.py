@@ -23,7 +23,8 @@ def fold(events: Iterable[Event]) -> State:
     state = EMPTY
     for order in sorted(once):
         event = once[order]
-        state = _passed(state, event) if event.tid in voided else _apply(state, event)
+        is_undone = event.tid in voided and not event.is_final
+        state = _passed(state, event) if is_undone else _apply(state, event)
     waiting = voided - {event.tid for event in once.values()}
     return structs.replace(state, waiting_voids=tuple(sorted(filter(None, waiting))))
 

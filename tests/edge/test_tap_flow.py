@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import structs
 
 from edge.errors import CannotAccept, OrderBusy
 from edge.order import Answer, AnswerState, Order
@@ -97,6 +98,13 @@ EXPECTED = {
     (Phase.CANNOT_ACCEPT, Cancelled): (REFUSING._replace(order_ends_ms=NOW), ()),
     (Phase.CANNOT_ACCEPT, Reopened): (WAITING, ()),
 }
+
+
+def test_an_order_waits_on_when_the_disk_holds_the_answer_of_another() -> None:
+    """A tap settled what an earlier one left open, and the disk refused in between."""
+    other = structs.replace(APPROVED, order="")
+    assert step(REFUSING, Reopened(other), NOW) == (WAITING, ())
+    assert step(REFUSING, Reopened(APPROVED), NOW) == (result(APPROVED), (Settle(APPROVED),))
 
 
 def test_the_table_names_every_event() -> None:

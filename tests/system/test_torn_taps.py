@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,21 @@ import pytest
 from msgspec import structs
 
 from cloud.ledger import posting
-from drivers.purse import Debited, Fate, Settled
+from cloud.ledger.purses import purses
+from drivers.purse import Charge, Debited, Fate, Settled
 from edge import books as books_module
 from edge.agent import Agent
 from edge.books import Books
 from edge.draft import Draft
 from edge.errors import EdgeError
 from edge.journal import Journal
-from edge.order import AnswerState, Order, top_up, void
-from edge.purse import NOT_MOVED, TORN, UNKNOWN, settlement
+from edge.order import IN_DOUBT, AnswerState, Order, top_up, void
+from edge.purse import NOT_MOVED, TORN, settlement
 from edge.tap_flow import Book, Phase
 from protocol.membership.event import CARD_PURSE
 from protocol.moment import Moment
 from protocol.record import Card, CardClass, Kind, Record, Sealed
+from protocol.transaction_mac import reader_id
 from tests.edge.world import COFFEE, OFFLINE, ONLINE, SOON_S, assemble, coffee, running, wait_until
 from tests.system.till import BALANCE, FAMILIES, PRINCIPAL, FailingPurse, Till
 
@@ -62,7 +65,7 @@ def agrees(till: Till) -> None:
     assert len({record.tid for record in records}) == len(records)
     torn = {record.refers_to for record in till.records() if record.reason == TORN} - {None}
     told = {record.tid for record in by_card}
-    settled = [each for each in till.records() if each.reason in (NOT_MOVED, UNKNOWN)]
+    settled = [each for each in till.records() if each.reason in (NOT_MOVED, IN_DOUBT)]
     told |= {each.refers_to for each in settled if each.refers_to is not None}
     assert torn <= told, "nobody can read what became of it"
     paid_in = sum(record.total for record in by_card if record.kind is Kind.TOP_UP)
@@ -305,6 +308,80 @@ def test_a_top_up_and_a_look_ask_nothing_of_the_card(till: Till) -> None:
         assert len(till.reader.sent) == identified + apdus
 
 
+def used_elsewhere(till: Till, times: int) -> None:
+    """Another terminal, with a journal of its own, sells for a coin each time."""
+    for number in range(times):
+        _, purse = till.hold()
+        charge = Charge(
+            tid=number.to_bytes(16, "big"),
+            reader_id=reader_id("t-0002"),
+            amount=1,
+            number=number,
+            wall_ms=till.time.wall_ms,
+        )
+        purse.debit(purse.prepare(charge))
+
+
+def test_a_card_that_cannot_tell_any_more_is_not_asked_twice(till: Till) -> None:
+    order = coffee("o-1")
+    till.reader.faults.cut_after(sum(APDUS[till.identify().family]), answer_lost=True)
+    assert till.tap(order) is None
+    used_elsewhere(till, 12)
+    held = till.identify().balance_before
+    answer = till.tap(order)
+    assert answer is not None
+    assert (answer.state, answer.code) == (AnswerState.DECLINED, IN_DOUBT)
+    assert till.identify().balance_before == held == BALANCE - COFFEE - 12
+    (purse,) = purses(till.records()).values()
+    assert [debit.amount for debit in purse.torn] == [COFFEE], "nobody is told of it"
+    assert till.books.journal.intent_of(till.reference) is None
+
+
+def test_no_debit_has_a_number_that_one_could_have_recorded_an_answer_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two terminals at the same place of their journals: a purse's answer to one fits no other."""
+    numbers = []
+    prepare = FailingPurse.prepare
+
+    def noted(purse: FailingPurse, charge: Charge) -> bytes:
+        numbers.append(charge.number % (1 << 16))
+        return prepare(purse, charge)
+
+    monkeypatch.setattr(FailingPurse, "prepare", noted)
+    for name in "ab":
+        with closing(Till(tmp_path / name, "pboc_purse")) as till:
+            for number in range(4):
+                assert till.tap(coffee(f"o-{number}")) is not None
+    assert len(set(numbers)) > 4
+
+
+def test_the_clock_is_said_to_be_set_once(till: Till) -> None:
+    order = coffee("o-1")
+    till.reader.faults.cut_after(sum(APDUS[till.identify().family]), answer_lost=True)
+    assert till.tap(order) is None
+    till.time.wall_ms += 3_600_000
+    assert till.tap(order) is not None
+    assert till.tap(None) is not None
+    steps = [record for record in till.records() if record.kind is Kind.CLOCK_STEP]
+    assert len(steps) == 1
+
+
+def test_a_card_that_tells_nonsense_now_is_settled_all_the_same(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till.reader.faults.cut_after(sum(APDUS[till.identify().family]))
+    assert till.tap(coffee("o-1")) is None
+    identify = till.identify
+    huge = replace(identify(), balance_before=1 << 60)
+    monkeypatch.setattr(till, "identify", lambda: huge)
+    monkeypatch.setattr(FailingPurse, "fate", lambda *_: Settled(Fate.NOT_MOVED))
+    answer = till.tap(None)
+    assert answer is not None
+    assert answer.code == "unrecordable"
+    assert till.books.journal.intent_of(till.reference) is None
+
+
 def test_what_the_card_paid_is_not_taken_back_at_a_terminal(till: Till) -> None:
     sold = till.tap(coffee("o-1"))
     assert sold is not None
@@ -322,4 +399,4 @@ def test_a_card_that_cannot_tell_is_left_to_a_person(
     monkeypatch.setattr(FailingPurse, "fate", lambda *_: Settled(Fate.UNKNOWN))
     assert till.tap(None) is not None
     reasons = [each.reason for each in till.records() if each.kind is Kind.CARD_EVENT]
-    assert reasons == ["card_torn", UNKNOWN, "balance_shown"]
+    assert reasons == ["card_torn", IN_DOUBT, "balance_shown"]

@@ -81,14 +81,22 @@ def test_what_was_seen_before_the_tear_says_nothing_of_it(till: Till) -> None:
     assert of(seen(till, 4, 900), torn(till, 4, 900, 300)).torn[0].fate == OPEN
 
 
-@pytest.mark.parametrize("reason", ["card_not_debited", "card_fate_unknown"])
-def test_its_own_terminal_settles_it(till: Till, reason: str) -> None:
+def test_its_own_terminal_settles_it(till: Till) -> None:
     first = torn(till, 4, 900, 300)
-    fields = {"card": card(4, 900), "refers_to": TORN_TID, "reason": reason}
-    assert not of(first, till.record(Kind.CARD_EVENT, **fields).record).torn
+    fields = {"card": card(4, 900), "refers_to": TORN_TID}
+    settled = till.record(Kind.CARD_EVENT, reason="card_not_debited", **fields).record
+    assert not of(first, settled).torn
     late = paid(till, 5, 900, 300, tid=TORN_TID)
     purse = of(first, late)
     assert (purse.torn, purse.contradicting, purse.taken) == ((), (), 300)
+
+
+def test_a_card_that_could_not_tell_leaves_it_to_what_others_saw(till: Till) -> None:
+    first, since = torn(till, 4, 900, 300), [paid(till, 6 + n, 600 - n, 1) for n in range(6)]
+    fields = {"card": card(11, 594), "refers_to": TORN_TID}
+    unknown = till.record(Kind.CARD_EVENT, reason="card_fate_unknown", **fields).record
+    assert of(first, unknown).torn[0].fate == OPEN
+    assert of(first, *since, unknown).torn[0].fate == MOVED
 
 
 def test_two_debits_cannot_be_the_same_one(till: Till) -> None:
