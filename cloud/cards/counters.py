@@ -18,6 +18,8 @@ from cloud.storage.engine import Database
 # Nobody waits behind more: some 20 ms.
 TOGETHER_MAX = 256
 
+_Waiting = tuple[bytes, Future[TagRead]]
+
 
 class TagCounters:
     """The counters of all tags. ``clock_ms`` gives UTC in ms since 1970; for one event loop."""
@@ -28,7 +30,7 @@ class TagCounters:
         self._database = database
         self._messages = messages
         self._clock_ms = clock_ms
-        self._waiting: list[tuple[bytes, Future[TagRead]]] = []
+        self._waiting: list[_Waiting] = []
         self._serving: Task[None] | None = None
 
     async def admit(self, link: bytes) -> TagRead:
@@ -44,18 +46,32 @@ class TagCounters:
 
     async def _serve(self) -> None:
         """Judge all who wait, and those who came meanwhile, until nobody is left."""
-        while self._waiting:
-            together = self._waiting[:TOGETHER_MAX]
-            del self._waiting[:TOGETHER_MAX]
+        together: list[_Waiting] = []
+        try:
+            while self._waiting:
+                together = self._waiting[:TOGETHER_MAX]
+                del self._waiting[:TOGETHER_MAX]
+                await self._answer(together)
+        finally:  # whatever ended it: nobody waits for ever, and the next who comes is served
+            self._serving = None
+            for _, future in [*together, *self._waiting]:
+                future.cancel()
+            self._waiting.clear()
+
+    async def _answer(self, together: Sequence[_Waiting]) -> None:
+        """Tell each what was judged of it, or all what kept them from being judged."""
+        judged: Sequence[TagRead | Exception]
+        try:
             judged = await run_in_threadpool(self.judge, [link for link, _ in together])
-            for (_, future), outcome in zip(together, judged, strict=True):
-                if future.cancelled():  # its caller went away
-                    continue
-                if isinstance(outcome, Exception):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome)
-        self._serving = None
+        except Exception as error:  # noqa: BLE001  (each of those who wait must hear it)
+            judged = [error] * len(together)
+        for (_, future), outcome in zip(together, judged, strict=True):
+            if future.cancelled():  # its caller went away
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
 
     def judge(self, links: Sequence[bytes]) -> list[TagRead | Exception]:
         """Judge links in their order, each as ``admit`` does; for any thread."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, create_task, gather, run, sleep
-from collections.abc import Iterator
+from asyncio import CancelledError, create_task, gather, run, sleep, wait_for
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -25,6 +25,8 @@ from tests.cloud.front import new_ledger
 from tests.cloud.town import TENANT
 
 AT_MS = 1_000
+HEARD_S = 10.0
+ODD = b"?odd"
 UIDS = [bytes((n,) * 7) for n in range(3)]
 
 
@@ -125,6 +127,83 @@ def test_those_who_wait_are_served_together(tmp_path: Path) -> None:
     assert isinstance(repeat, TagCopied)
     assert isinstance(stranger, SunRefused)
     assert show(counters, link(UIDS[1], 1))
+    database.close()
+
+
+class Odd(TagMessages):
+    """Stumbles over a link as no code of ours foresaw."""
+
+    stumble: Exception = ZeroDivisionError()
+
+    def read(self, link: bytes) -> TagRead:
+        """See TagMessages."""
+        if link == ODD:
+            raise self.stumble
+        return super().read(link)
+
+
+def no_thread(*_: object) -> None:
+    """What Python says when the machine has no memory for one more."""
+    raise RuntimeError("can't start new thread")
+
+
+async def ask(counters: TagCounters, *links: bytes) -> list[TagRead | BaseException]:
+    """What each hears; nobody waits for ever."""
+    asked = (counters.admit(each) for each in links)
+    return await wait_for(gather(*asked, return_exceptions=True), HEARD_S)
+
+
+def in_its_own_loop(phones: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Playwright has its loop in this thread."""
+    with ThreadPoolExecutor(1) as own:
+        own.submit(lambda: run(phones())).result()
+
+
+def test_what_nobody_foresaw_holds_up_no_other(tmp_path: Path) -> None:
+    """Neither those with it nor whoever comes next."""
+    database = new_ledger(tmp_path)
+    counters = TagCounters(database, Odd(ESTATE, TENANT), lambda: AT_MS)
+
+    async def phones() -> None:
+        stumbled, genuine = await ask(counters, ODD, link(UIDS[0], 1))
+        assert isinstance(stumbled, ZeroDivisionError)
+        assert genuine == TagRead(UIDS[0], 1)
+        assert await ask(counters, link(UIDS[0], 2)) == [TagRead(UIDS[0], 2)]
+
+    in_its_own_loop(phones)
+    database.close()
+
+
+def test_when_the_serving_itself_ends_nobody_waits_and_the_next_is_served(tmp_path: Path) -> None:
+    database = new_ledger(tmp_path)
+    messages = Odd(ESTATE, TENANT)
+    messages.stumble = StopIteration()  # which no future takes
+    counters = TagCounters(database, messages, lambda: AT_MS)
+
+    async def phones() -> None:
+        heard = await ask(counters, *[ODD] * TOGETHER_MAX, link(UIDS[0], 1))
+        assert {type(each) for each in heard} == {CancelledError}
+        assert await ask(counters, link(UIDS[0], 1)) == [TagRead(UIDS[0], 1)]
+
+    in_its_own_loop(phones)
+    database.close()
+
+
+def test_when_no_thread_is_free_all_hear_it_and_the_next_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = new_ledger(tmp_path)
+    counters = counting(database)
+    crowd = [link(UIDS[0], 1)] * (TOGETHER_MAX + 1)
+
+    async def phones() -> None:
+        with monkeypatch.context() as machine:
+            machine.setattr("cloud.cards.counters.run_in_threadpool", no_thread)
+            heard = await ask(counters, *crowd)
+        assert {type(each) for each in heard} == {RuntimeError}
+        assert await ask(counters, link(UIDS[0], 1)) == [TagRead(UIDS[0], 1)]
+
+    in_its_own_loop(phones)
     database.close()
 
 
