@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,13 +25,6 @@ from provisioning.errors import BadPhoneKey
 from tests.provisioning.card_desk import TRANSPORT
 
 pytestmark = pytest.mark.broker_nats
-
-
-@pytest.fixture
-def device() -> Iterator[Pn532Device]:
-    device = Pn532Device()
-    yield device
-    device.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +11,7 @@ import pytest
 from drivers.card import CardIdentity
 from drivers.desfire.layout import PURSE_LIMIT
 from drivers.errors import CardGone, CardRefused, CardUnknown
-from drivers.reader import Presented, Reader, ReaderSettings
-from drivers.readers.nfc import READER
+from drivers.reader import Presented, Reader
 from drivers.virtual.cards.ultralight import UltralightCard
 from drivers.virtual.cards.ultralight_state import UltralightState
 from drivers.virtual.faults import FrameCard
@@ -45,20 +43,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     for site in ("quay", "pier"):
         authority.site_key(site)
     return authority
-
-
-@pytest.fixture(scope="module")
-def device() -> Iterator[Pn532Device]:
-    device = Pn532Device()
-    yield device
-    device.close()
-
-
-@pytest.fixture(scope="module")
-def reader(device: Pn532Device) -> Iterator[Reader]:
-    reader = READER.open(ReaderSettings(path=f"tty:{device.path}"))
-    yield reader
-    reader.close()
 
 
 def sites_of(family: str) -> tuple[str, ...]:

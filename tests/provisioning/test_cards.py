@@ -22,8 +22,7 @@ from drivers.errors import (
 )
 from drivers.exchange import Deadlines
 from drivers.identify import Examiner, card_kinds
-from drivers.reader import Reader, ReaderSettings
-from drivers.readers.nfc import READER
+from drivers.reader import Reader
 from drivers.virtual.cards.cpu import CpuCard
 from drivers.virtual.cards.cpu_state import ADMIN_TRIES, CpuState
 from drivers.virtual.pn532 import Pn532Device
@@ -37,20 +36,6 @@ from tests.provisioning.card_desk import DAY, TRANSPORT, card_desk
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return init(tmp_path_factory.mktemp("site") / "authority", "acme", datetime.now(UTC))
-
-
-@pytest.fixture(scope="module")
-def device() -> Iterator[Pn532Device]:
-    device = Pn532Device()
-    yield device
-    device.close()
-
-
-@pytest.fixture(scope="module")
-def reader(device: Pn532Device) -> Iterator[Reader]:
-    reader = READER.open(ReaderSettings(path=f"tty:{device.path}"))
-    yield reader
-    reader.close()
 
 
 @pytest.fixture

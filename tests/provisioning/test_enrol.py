@@ -136,13 +136,6 @@ def test_enrolment_is_repeated_when_the_clouds_answer_was_lost(
 
 
 @pytest.fixture
-def device() -> Iterator[Pn532Device]:
-    device = Pn532Device()
-    yield device
-    device.close()
-
-
-@pytest.fixture
 def desk(town: Town, api: CloudApi, device: Pn532Device) -> Iterator[CardDesk]:
     reader = READER.open(ReaderSettings(path=f"tty:{device.path}"))
     yield card_desk(town.authority, reader, cloud=api)

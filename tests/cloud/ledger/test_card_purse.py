@@ -35,14 +35,6 @@ def held(town: Town) -> dict[str, int]:
     return {account: amount for account, amount in rows if amount}
 
 
-@pytest.fixture
-def till(town: Town, ledger: Ledger) -> Till:
-    town.add_members("ann")
-    till = town.add_till("t-0001")
-    ledger.ingest([till.batch(till.open())])
-    return till
-
-
 def test_what_a_card_paid_is_owed_by_who_loaded_it(town: Town, ledger: Ledger, till: Till) -> None:
     ledger.ingest([till.batch(sold(till))])
     purse = f"purse:{reference_of('ann').hex()}"

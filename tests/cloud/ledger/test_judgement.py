@@ -24,15 +24,6 @@ from tests.cloud.town import CURRENCY, MORNING_MS, Till, Town, card_of, issued_c
 JUDGED = Settlement(MORNING_MS + 60_000, "operator-1", "the till was found")
 
 
-@pytest.fixture
-def till(town: Town, ledger: Ledger) -> Till:
-    """A terminal with one record in the ledger."""
-    town.add_members("ann")
-    till = town.add_till("t-0001")
-    ledger.ingest([till.batch(till.open())])
-    return till
-
-
 def taken(town: Town, seq: int, terminal: str = "t-0001") -> Proof:
     with town.database.write() as connection:
         return take(connection, CURRENCY, terminal, 1, seq, JUDGED)
