@@ -11,12 +11,13 @@ from contextlib import closing
 from enum import StrEnum
 from typing import Protocol
 
-from drivers.errors import DriverError, PrinterLost, PrinterPaper
+from drivers.errors import PrinterLost, PrinterPaper
 from drivers.printers.carrier import open_carrier
 from drivers.printers.document import Receipt
 from drivers.printers.job import Job, JobState
 from drivers.printers.printer import PRINT_S, Printer
 from drivers.supervise import BackOff
+from protocol.errors import ProductError
 
 # A printer with nothing to do is asked so often how it is.
 LOOK_S = 10.0
@@ -37,7 +38,10 @@ class PrinterHealth(StrEnum):
 
 
 class PrintQueue(Protocol):
-    """Where prints wait. Called from the supervisor's thread; each call returns once durable."""
+    """Where prints wait. Called from the supervisor's thread; each call returns once durable.
+
+    A ProductError counts as trouble with the printer: nothing is printed without its queue.
+    """
 
     def doubt(self) -> None:
         """Nothing is being printed: what is said to be is unknown."""
@@ -93,10 +97,10 @@ class PrintSupervisor:
         A print that came to a doubt counts as trouble, as nobody knows what the printer does now.
         """
         self._news.clear()
-        self._queue.doubt()
         try:
+            self._queue.doubt()
             job = self._use()
-        except DriverError as problem:
+        except ProductError as problem:
             return self._trouble(problem)
         self.health, self._failures, self._told = PrinterHealth.READY, 0, ""
         if job is None:
@@ -113,7 +117,7 @@ class PrintSupervisor:
             printer.check_ready()
         return None
 
-    def _trouble(self, problem: DriverError) -> float:
+    def _trouble(self, problem: ProductError) -> float:
         """Note it, and tell of it once for each outage; return the pause."""
         paper = isinstance(problem, PrinterPaper)
         self.health = PrinterHealth.PAPER if paper else PrinterHealth.LOST

@@ -32,22 +32,22 @@ class PrintQueue:
     """Implements drivers.print_supervisor.PrintQueue; any thread. Raises ReceiptsRefused.
 
     ``head`` is the journal's; ``wall_ms`` a wall clock. A broken file is begun anew: what was
-    booked before may be on paper, so it is printed as a copy.
+    booked before may be on paper, so it is printed as a copy. A terminal sells without a printer:
+    while the file cannot be opened, every call is refused at once, but ``doubt`` tries again.
     """
 
     def __init__(self, path: Path, head: Place, wall_ms: Callable[[], int]) -> None:
+        self._path, self._head = path, head
         self._wall_ms, self._lock = wall_ms, threading.RLock()
-        try:
-            self._connection = open_replaceable(path, "receipts")
-        except (sqlite3.Error, OSError) as error:
-            raise ReceiptsRefused(f"{path}: {error}") from error
-        self._run("INSERT INTO begun SELECT ?, ? WHERE NOT EXISTS (SELECT * FROM begun)", head)
-        self._begun = Place(*self._run("SELECT epoch, seq FROM begun")[0])
+        self._connection: sqlite3.Connection | None = None
+        with suppress(ReceiptsRefused):  # the printer's thread hears it, and tells of it
+            self._open()
 
     def close(self) -> None:
         """Let go of the file; never raises."""
         with self._lock, suppress(sqlite3.Error):
-            self._connection.close()
+            if self._connection is not None:
+                self._connection.close()
 
     def ask(self, place: Place, receipt: Receipt) -> Job:
         """Have the receipt of the record at ``place`` printed; one that waits is not asked twice.
@@ -68,7 +68,9 @@ class PrintQueue:
         return _job(*rows[0]) if rows else None
 
     def doubt(self) -> None:
-        """See drivers.print_supervisor.PrintQueue."""
+        """See drivers.print_supervisor.PrintQueue; in the printer's thread, which can wait."""
+        if self._connection is None:
+            self._open()
         self._run("UPDATE prints SET state = 'unknown' WHERE state = 'printing'")
 
     def next(self) -> tuple[Job, Receipt] | None:
@@ -98,14 +100,31 @@ class PrintQueue:
         self._run("DELETE FROM prints WHERE (epoch, seq) < (?, ?)", oldest)
 
     def _first(self, place: Place, receipt: Receipt) -> Job:
-        return Job(receipt.number, copy=int(place <= self._begun))
+        begun = Place(*self._run("SELECT epoch, seq FROM begun")[0])
+        return Job(receipt.number, copy=int(place <= begun))
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock:
+            if self._connection is None:
+                raise ReceiptsRefused(f"{self._path} cannot be opened")
             try:
                 return self._connection.execute(statement, values).fetchall()
             except sqlite3.Error as error:
                 raise ReceiptsRefused(str(error)) from error
+
+    def _open(self) -> None:
+        """Open the file, and have it know from where on nothing can be on paper."""
+        begin = "INSERT INTO begun SELECT ?, ? WHERE NOT EXISTS (SELECT * FROM begun)"
+        try:
+            connection = open_replaceable(self._path, "receipts")
+            try:
+                connection.execute(begin, self._head)
+            except sqlite3.Error:
+                connection.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise ReceiptsRefused(f"{self._path}: {error}") from error
+        self._connection = connection
 
 
 def _job(number: str, state: str, copy: int) -> Job:

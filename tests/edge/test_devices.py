@@ -192,3 +192,25 @@ def test_a_device_that_is_gone_is_told_of_and_cards_go_on(
 
     wait_until(told, "the devices in its status")
     assert terminal.receipt("o1")["state"] == "queued"
+
+
+def test_a_terminal_sells_while_its_file_of_receipts_cannot_be_opened(
+    terminal: TerminalProcess, printer: VirtualPrinter
+) -> None:
+    buy(terminal, "o1")
+    terminal.child.stop()
+    (file,) = terminal.folder.rglob("receipts.db")
+    file.unlink()
+    file.mkdir()
+    terminal.start()
+    wait_health(terminal, printer="lost", reader="ready")
+    buy(terminal, "o2")
+    assert terminal.ask_receipt("o2")["code"] == "receipts_refused"
+    assert terminal.receipt("o2")["code"] == "receipts_refused"
+    assert "receipts_refused" in (terminal.folder / "edge.log").read_text()
+
+    file.rmdir()
+    wait_health(terminal, printer="ready")
+    assert terminal.ask_receipt("o2")["copy"] == 0
+    wait_receipt(terminal, "o2", "printed", 0)
+    assert terminal.ask_receipt("o1")["copy"] == 1

@@ -109,6 +109,43 @@ def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:
     with pytest.raises(ReceiptsRefused):
         queue.ask(place(1), receipt(1))
     queue.close()
-    (tmp_path / "folder" / "receipts.db").mkdir(parents=True)
+
+
+def test_a_file_that_cannot_be_opened_refuses_until_it_can(tmp_path: Path) -> None:
+    """What was booked since nobody could queue; what was booked before may be on paper."""
+    in_its_place = tmp_path / "receipts.db"
+    in_its_place.mkdir()
+    queue = open_queue(tmp_path, place(7))
+    with pytest.raises(ReceiptsRefused, match="unable to open"):
+        queue.doubt()
+    for call in (
+        lambda: queue.ask(place(8), receipt(8)),
+        lambda: queue.known("t-1-8"),
+        lambda: queue.forget(place(1)),
+        queue.next,
+    ):
+        with pytest.raises(ReceiptsRefused, match="cannot be opened"):
+            call()
+    in_its_place.rmdir()
+    queue.doubt()
+    assert queue.ask(place(7), receipt(7)).copy == 1
+    assert queue.ask(place(8), receipt(8)).copy == 0
+    queue.close()
+
+
+def test_a_file_that_cannot_say_where_it_begins_is_not_open(tmp_path: Path) -> None:
+    open_queue(tmp_path).close()
+    disk = sqlite3.connect(tmp_path / "receipts.db", isolation_level=None)
+    disk.execute("DELETE FROM begun")
+    full = "BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+    disk.execute(f"CREATE TRIGGER full BEFORE INSERT ON begun {full}")
+    queue = open_queue(tmp_path, place(7))
+    with pytest.raises(ReceiptsRefused, match="disk is full"):
+        queue.doubt()
+    disk.execute("DROP TRIGGER full")
+    disk.close()
     with pytest.raises(ReceiptsRefused):
-        open_queue(tmp_path / "folder")
+        queue.ask(place(7), receipt(7))
+    queue.doubt()
+    assert queue.ask(place(7), receipt(7)).copy == 1
+    queue.close()

@@ -212,6 +212,25 @@ def test_a_printer_in_trouble_is_tried_more_and_more_rarely(
     assert found.health is PrinterHealth.READY
 
 
+def test_a_queue_that_cannot_be_opened_is_trouble_told_of_once(
+    tmp_path: Path, printer: VirtualPrinter, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_its_place = tmp_path / "receipts.db"
+    in_its_place.mkdir()
+    queue = open_queue(tmp_path)
+    supervisor = PrintSupervisor(printer.network, WIDTH_58_MM, queue, SOON)
+    assert [supervisor.turn() for _ in range(3)] == [0.02, 0.04, 0.08]
+    wait_health(supervisor, PrinterHealth.LOST)
+    assert [each.message[:16] for each in caplog.records] == ["receipts_refused"]
+    in_its_place.rmdir()
+    assert supervisor.turn() == LOOK_S
+    wait_health(supervisor, PrinterHealth.READY)
+    queue.ask(place(1), receipt(1))
+    assert supervisor.turn() == 0.0
+    assert begun(printer.paper) == [("No 1", False)]
+    queue.close()
+
+
 def test_without_paper_receipts_wait(
     queue: PrintQueue, supervisor: PrintSupervisor, printer: VirtualPrinter
 ) -> None:
