@@ -8,19 +8,13 @@ from __future__ import annotations
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import typer
 
 from protocol.errors import ProductError
 from provisioning.commands import authority, broker, card, terminal
 from provisioning.demo import commands as day
-
-# Longer than a destructor takes, and than this hook.
-_BEHIND_S = 0.05
-
-if TYPE_CHECKING:
-    from sys import UnraisableHookArgs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 app.add_typer(authority.app, name="authority")
@@ -35,19 +29,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def again_if_ignored(unraisable: UnraisableHookArgs) -> None:
-    """sys.unraisablehook: an interrupt that fell into a destructor is raised again behind it."""
-    if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        signal.setitimer(signal.ITIMER_REAL, _BEHIND_S)
-    else:
-        sys.__unraisablehook__(unraisable)
-
-
 def main() -> None:
     """Run the command; a person sees a product error as one line, with its code."""
-    signal.signal(signal.SIGALRM, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)  # whoever ends us, our children end too
-    sys.unraisablehook = again_if_ignored
     try:
         app(prog_name="tapledger-provision")
     except ProductError as error:

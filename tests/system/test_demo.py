@@ -178,9 +178,13 @@ def test_a_fault_planted_on_disk_is_found(
 @pytest.mark.broker_nats
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "provisioning", "demo", "--exit", "--folder"]
+    # A shell that runs these tests in the background has SIGINT ignored, for all that they start.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "provisioning"]
+    command += ["demo", "--exit", "--folder"]
     with subprocess.Popen(
-        [*command, str(tmp_path / "town")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*command, str(tmp_path / "town")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ) as demo:
         seen: set[int] = set()
 
