@@ -75,7 +75,8 @@ class CardKind:
     when the card has no application of this family, so that the next family is asked, and another
     DriverError when the card is of this family and fails. Families that are surer (``assurance``)
     are asked first. ``needs_site``: without a site's key there is nothing to ask a card, and the
-    time of a tap is not spent on it.
+    time of a tap is not spent on it. ``is_last``: it takes whatever no other family of its surety
+    knows.
     """
 
     name: str
@@ -83,3 +84,4 @@ class CardKind:
     identify: Callable[[CardTrust, Presented, bytes], Dialogue | FrameDialogue]
     technology: Technology = Technology.APDU
     needs_site: bool = False
+    is_last: bool = False

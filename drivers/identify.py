@@ -17,7 +17,7 @@ from protocol.plugins import discover
 def card_kinds() -> tuple[CardKind, ...]:
     """Return every family in drivers/cards, the surest first."""
     found = discover(drivers.cards, "CARD", CardKind).values()
-    return tuple(sorted(found, key=lambda kind: (kind.assurance, kind.name)))
+    return tuple(sorted(found, key=lambda kind: (kind.assurance, kind.is_last, kind.name)))
 
 
 def _may_be(kind: CardKind, presented: Presented) -> bool:

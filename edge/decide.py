@@ -204,6 +204,7 @@ def answer_of(record: Record, state: State | None, target: Record | None) -> Ans
         order=record.order,
         state=AnswerState.DECLINED if declined else AnswerState.APPROVED,
         kind=record.kind.name.lower() if record.kind in _BOOKED else "",
+        method=record.tenders[0].method if record.tenders and not declined else "",
         code=record.reason,
         tid=record.tid.hex(),
         epoch=record.epoch,

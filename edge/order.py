@@ -62,13 +62,14 @@ class Answer(Struct, frozen=True, kw_only=True):
     Amounts in minor units. ``balance`` and ``points`` are those after it, None when no member is
     known; ``card_balance`` is what the purse on the card holds, None when it has none. ``tid`` in
     hex; empty, as ``receipt`` and ``epoch``/``seq`` are 0, while no record is. ``kind``: what was
-    booked: ``sale``, ``top_up`` or ``void``. ``code``: why declined or cancelled;
-    ``balance_shown`` for a tap without an order.
+    booked: ``sale``, ``top_up`` or ``void``; ``method`` how it was paid. ``code``: why declined or
+    cancelled; ``balance_shown`` for a tap without an order.
     """
 
     order: str
     state: AnswerState
     kind: str = ""
+    method: str = ""
     code: str = ""
     tid: str = ""
     epoch: int = 0

@@ -100,16 +100,17 @@ def _purse(sights: list[_Sight]) -> Purse:
     sights.sort(key=lambda sight: (sight.record.moment.wall_ms, sight.record.seq))
     last = max(sights, key=lambda sight: (sight.counter, sight.record.moment.wall_ms))
     torn = tuple(
-        TornDebit(sight.record, _by_card(sight.record), _fate(sight, sights))
+        TornDebit(sight.record, by_card(sight.record), _fate(sight, sights))
         for sight in sights
         if sight.record.reason == TORN and not sight.is_debit and _is_open(sight.record, sights)
     )
-    taken = sum(_by_card(sight.record) for sight in sights if sight.is_debit)
+    taken = sum(by_card(sight.record) for sight in sights if sight.is_debit)
     wrong = tuple(_contradicting(sights))
     return Purse(last.held[-1][1], last.record.moment.wall_ms, taken, torn, wrong)
 
 
-def _by_card(record: Record) -> int:
+def by_card(record: Record) -> int:
+    """Return what the purse on the card pays by ``record``, in minor units."""
     return sum([tender.amount for tender in record.tenders if tender.method == CARD_PURSE])
 
 
@@ -134,7 +135,7 @@ def _fate(torn: _Sight, sights: list[_Sight]) -> str:
     since = [held for sight in sights if sight.record.moment.wall_ms > at_ms for held in sight.held]
     if any(counter == before for counter, _ in since):
         return NOT_MOVED
-    return MOVED if (before + 1, balance - _by_card(torn.record)) in since else OPEN
+    return MOVED if (before + 1, balance - by_card(torn.record)) in since else OPEN
 
 
 def _contradicting(sights: list[_Sight]) -> Iterator[Record]:

@@ -7,9 +7,11 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from cloud.http.document import Body, Document, Level, Since, from_hex
+from cloud.ledger.purses import by_card
 from cloud.ledger.statement import StatementLine
 from cloud.members.model import Member, MemberCard
 from protocol.member_list import CardState
+from protocol.membership.event import NOTED
 from protocol.receipt import receipt_number
 from protocol.record import read
 
@@ -129,6 +131,7 @@ class StatementEntry(Document):
     occurred_ms: Since
     received_ms: Since
     value: Annotated[int, Field(description="Change of stored value, minor units.")]
+    by_card: Annotated[int, Field(description="Paid by the purse on the card, minor units.")]
     points: Annotated[int, Field(description="Change of points.")]
     value_after: _Minor
     points_after: int
@@ -209,6 +212,7 @@ def statement_entry(line: StatementLine) -> StatementEntry:
         occurred_ms=line.occurred_ms,
         received_ms=line.received_ms,
         value=line.value,
+        by_card=0 if record.kind in NOTED else by_card(record),
         points=line.points,
         value_after=line.value_after,
         points_after=line.points_after,

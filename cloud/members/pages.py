@@ -97,7 +97,7 @@ def _one(pages: APIRouter, shell: Shell) -> None:
             lines = statement(connection, member, None, SHEET)
         head = (
             *("occurred_ms", "receipt", "terminal", "site", "kind", "state", "value"),
-            *("value_after", "points", "points_after", "bundle", "rules"),
+            *("value_after", "points", "points_after", "bundle", "rules", "by_card"),
         )
         return sheet(f"statement-{member}", head, [_row(line) for line in lines])
 
@@ -108,6 +108,7 @@ def _row(line: StatementLine) -> tuple[str | int, ...]:
         *(entry.occurred_ms, entry.receipt, entry.terminal, entry.site, entry.kind, entry.state),
         *(entry.value, entry.value_after, entry.points, entry.points_after, entry.bundle),
         " ".join(entry.rules),
+        entry.by_card,
     )
 
 

@@ -20,5 +20,9 @@ def identify(trust: CardTrust, presented: Presented, _nonce: bytes) -> FrameDial
 
 
 CARD = CardKind(
-    name=FAMILY, assurance=CardClass.UID, identify=identify, technology=Technology.NUMBER
+    name=FAMILY,
+    assurance=CardClass.UID,
+    identify=identify,
+    technology=Technology.NUMBER,
+    is_last=True,
 )

@@ -13,6 +13,7 @@ from edge.kiosk.model import Panel, Row, Said, Shop, Texts, Tile, Tone, TopUp, V
 from edge.order import IN_DOUBT, Answer, AnswerState, OrderKind
 from edge.ports import Screen
 from edge.tap_flow import Phase
+from protocol.membership.event import CARD_PURSE
 
 # Of drivers.print_supervisor.PrinterHealth, which has threads and is nothing for a pure module.
 _READY = "ready"
@@ -137,7 +138,9 @@ def _result(screen: Screen, texts: Texts) -> Panel:
 def _note(answer: Answer, texts: Texts) -> Said | None:
     if answer.code == CardTorn.code:
         return texts["text.torn_paid_in"]
-    return texts["text.saved_offline"] if answer.offline else None
+    if answer.offline:
+        return texts["text.saved_offline"]
+    return texts["text.paid_by_card"] if answer.method == CARD_PURSE else None
 
 
 def _balance(screen: Screen, answer: Answer, texts: Texts) -> Panel:

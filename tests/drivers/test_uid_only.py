@@ -6,6 +6,7 @@ import pytest
 
 from drivers.cards.uid_only import FAMILY, identify
 from drivers.errors import CardUnknown
+from drivers.identify import card_kinds
 from drivers.reader import Presented, Technology
 from drivers.virtual.cards.uid_only import NumberCard, StorageCard
 from protocol.credential import card_reference
@@ -76,3 +77,8 @@ class _Refusing(NumberCard):
     def transmit(self, frame: bytes) -> bytes | None:
         del frame
         return b"\x6a\x82"
+
+
+def test_it_is_asked_last_whatever_other_families_are_called() -> None:
+    assert card_kinds()[-1].name == "uid_only"
+    assert sum(kind.is_last for kind in card_kinds()) == 1

@@ -72,7 +72,7 @@ def again(till: Till, order: Order) -> None:
     answer = till.tap(order)
     assert answer is not None
     assert answer.state is AnswerState.APPROVED
-    assert answer.card_balance == BALANCE - COFFEE
+    assert (answer.card_balance, answer.method) == (BALANCE - COFFEE, CARD_PURSE)
     sales = [record for record in till.records() if record.order == order.id]
     assert [record.kind for record in sales] == [Kind.SALE]
     assert (sales[0].earned, sales[0].total) == (5, COFFEE)

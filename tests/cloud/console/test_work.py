@@ -18,7 +18,7 @@ from cloud.http.identity import Role
 from cloud.ledger.transaction import Ledger
 from protocol import command
 from protocol.command import CommandDone, Verb
-from protocol.record import Kind, Tender
+from protocol.record import Card, CardClass, Kind, Tender
 from protocol.status import Status
 from tests.cloud.console.conftest import Console
 from tests.cloud.day import commit
@@ -193,16 +193,22 @@ def test_prices_are_published_and_a_wrong_draft_is_kept(console: Console, page: 
 def test_a_member_page_shows_the_purse_and_what_was_torn(console: Console, page: Page) -> None:
     till = console.town.add_till("t-0007")
     opened = till.open()
-    card = structs.replace(card_of("m-000003"), family="desfire", counter=4, balance_before=5_000)
+    card = Card(
+        card_of("m-000003").reference, "desfire", CardClass.VALUE, counter=4, balance_before=5_000
+    )
     tenders = (Tender("card_purse", 1_200),)
     fields = {"card": card, "tenders": tenders, "refers_to": bytes(16), "bundle": None}
     torn = till.record(Kind.CARD_EVENT, reason="card_torn", **fields)
+    paid = structs.replace(card, counter=5, balance_after=4_700)
+    sold = till.sale("m-000003", tenders=(Tender("card_purse", 300),), card=paid)
     ledger = Ledger(console.front.database, CURRENCY, lambda: NOON_MS)
-    commit(ledger, till, opened, torn)
+    commit(ledger, till, opened, torn, sold)
     console.open(page, "/console/members/m-000003", Role.READER)
     row = page.get_by_role("region", name="Cards").get_by_role("row").nth(1)
-    expect(row).to_contain_text("50.00")
-    expect(row).to_contain_text("12.00: torn, waits for the card")
+    expect(row).to_contain_text("47.00")
+    expect(row).to_contain_text("12.00: torn, the card did not pay")
+    line = page.get_by_role("row").filter(has_text="t-0007-1-3")
+    expect(line).to_contain_text("Purse on the card ¥3.00")
 
 
 @pytest.mark.browser

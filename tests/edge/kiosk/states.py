@@ -64,7 +64,7 @@ def given_back(counter: SmallCounter) -> None:
 
 def paid_by_card(counter: SmallCounter) -> None:
     sale(counter)
-    counter.tap(total=9540, earned=95, card_balance=4060)
+    counter.tap(total=9540, earned=95, card_balance=4060, method="card_purse")
 
 
 def torn(counter: SmallCounter) -> None:
@@ -108,7 +108,7 @@ SHOWS = {
     "approved-offline": {"zh": "已存在本机", "en": "saved here"},
     "declined": {"zh": "没有扣款", "en": "Nothing was charged"},
     "card-unknown": {"zh": "不是我们的会员卡", "en": "do not know this card"},
-    "paid-by-card": {"zh": "卡内余额", "en": "On the card"},
+    "paid-by-card": {"zh": "已从卡内余额支付", "en": "from the money on the card"},
     "torn": {"zh": "请刷卡", "en": "Tap your card"},
     "torn-paid-in": {"zh": "已存入您的账户", "en": "on your account now"},
     "topped-up": {"zh": "充值成功", "en": "Topped up"},
