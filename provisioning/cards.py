@@ -7,8 +7,7 @@ the terminal's own dialogue says of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from drivers.card import NONCE_BYTES, CardIdentity, CardTrust
@@ -45,7 +44,7 @@ NO_TRANSPORT_KEY = TransportKey(bytes(AES_128_BYTES))
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A card that proved itself, with the key of ``site`` if it needed one."""
+    """A card that proved itself, with the key of ``site`` if its family has keys of sites."""
 
     identity: CardIdentity
     site: SiteKey | None
@@ -55,12 +54,13 @@ class Found:
 class Loaded:
     """What is on the card now, ``balance`` in minor units.
 
-    ``earlier``: a load that broke off had arrived after all, and nothing more was put on it.
+    ``earlier``: what became of a load that broke off, None without one; if it had MOVED, nothing
+    more was put on the card.
     """
 
     reference: bytes
     balance: int
-    earlier: bool
+    earlier: Fate | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,35 +95,67 @@ class CardDesk:
 
         A card torn away is presented once more and the same call does what is missing; a card that
         is issued already keeps what is on it. NoCard, SiteUnnamed, CardNotAsWritten,
-        CardRegisteredOtherwise, CloudRefused, or the DriverError with which the card refused.
+        CardRegisteredOtherwise, CloudRefused (an unknown member or a wrong token, where the cloud
+        tells, before the card is written), or the DriverError with which the card refused.
         """
         kind = FAMILIES[family]
         order = self._order(self._sites_for(kind), card_type)
+        if self.cloud is not None:
+            self.cloud.check_member(member)
         bench = ReaderBench.wait(self.reader, self.now, present_s)
         # An issued card was torn away behind the last command, or it was presented by mistake:
         # reading it back proves that it is ours, registering it that it is nobody else's.
-        with suppress(CardIssued):
+        issued = None
+        try:
             kind.write(bench, order)
-        reference = b""
-        for site in order.sites or (None,):
-            bench.again()
-            identity = self._identify(bench, site)
-            if identity.family != family:
-                raise CardNotAsWritten(f"it reads as {identity.family}")
-            reference = identity.reference
-        number = None
+        except CardIssued as error:
+            issued = error
+        reference, sites = self._read_back(bench, order.sites, family, issued)
+        order, number = replace(order, sites=sites), None
         if kind.number is not None:
             bench.again()
             number = kind.number(bench, order)
         self._register(reference, member, family, card_type, number)
         return reference
 
+    def _read_back(
+        self,
+        bench: ReaderBench,
+        sites: tuple[SiteKey, ...],
+        family: str,
+        issued: CardIssued | None,
+    ) -> tuple[bytes, tuple[SiteKey, ...]]:
+        """Return the card's reference and those of ``sites`` that know it.
+
+        That is every one of them, but for a card that was ``issued`` before: a site may have got
+        its place later. If none knows it, ``issued`` is what it is.
+        """
+        reference: bytes | None = None
+        known: list[SiteKey] = []
+        for site in sites or (None,):
+            bench.again()
+            try:
+                identity = self._identify(bench, site)
+            except (CardForeign, CardBlank):
+                if issued is None:
+                    raise
+                continue
+            if identity.family != family:
+                raise CardNotAsWritten(f"it reads as {identity.family}")
+            reference = identity.reference
+            if site is not None:
+                known.append(site)
+        if reference is None:
+            raise issued or CardForeign
+        return reference, tuple(known)
+
     def register(
         self, member: str, *, card_type: str = "member", present_s: float = PRESENT_S
     ) -> CardIdentity:
         """Register the next card, which is a number and nothing more; CardProvable for another."""
-        found = self.show(present_s=present_s)
-        identity = found.identity
+        if self.cloud is not None:
+            self.cloud.check_member(member)
+        identity = self.show(present_s=present_s).identity
         if identity.assurance is not CardClass.UID or identity.family in FAMILIES:
             raise CardProvable(identity.family)
         self._register(identity.reference, member, identity.family, card_type)
@@ -145,8 +177,8 @@ class CardDesk:
             raise NoPurse(found.identity.family)
         order = self._order((found.site,), "")
         try:
-            earlier = self._has_arrived(kind.purse, bench, order, reference)
-            if not earlier:
+            earlier = self._earlier(kind.purse, bench, order, reference)
+            if earlier is not Fate.MOVED:
                 self._put(kind.purse, bench, order, reference, amount)
             balance = self._identify(bench, found.site).balance_before or 0
         except DriverError as error:
@@ -162,24 +194,24 @@ class CardDesk:
         """Load, when nothing is open on the card; LoadTooLarge before it was told of anything."""
         try:
             purse.load(bench, order, amount, partial(self.loads.note, reference))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             self.loads.forget(reference)
             raise LoadTooLarge(str(error)) from error
 
-    def _has_arrived(
+    def _earlier(
         self, purse: Purse, bench: ReaderBench, order: Order, reference: bytes
-    ) -> bool:
-        """Whether a load that broke off is on the card after all; LoadUnclear."""
+    ) -> Fate | None:
+        """What became of a load that broke off, None without one; LoadUnclear."""
         intent = self.loads.pending(reference)
         if intent is None:
-            return False
+            return None
         try:
             fate = purse.settle(bench, order, intent)
         except ValueError as error:  # it stays: the money may be on the card
             raise LoadUnclear(f"{reference.hex()}: {error}") from error
         if fate is Fate.UNKNOWN:
             raise LoadUnclear(reference.hex())
-        return fate is Fate.MOVED
+        return fate
 
     def _sites_for(self, kind: Personalisation) -> tuple[SiteKey, ...]:
         if kind.sites and not self.sites:
@@ -206,11 +238,13 @@ class CardDesk:
         refused: DriverError | None = None
         for site in self.sites or (None,):
             try:
-                found = Found(self._identify(bench, site), site)
+                identity = self._identify(bench, site)
             except (CardForeign, CardBlank) as error:
                 refused = error
             else:
-                if found.identity.assurance is not CardClass.UID:
+                kind = FAMILIES.get(identity.family)
+                found = Found(identity, site if kind and kind.sites else None)
+                if identity.assurance is not CardClass.UID:
                     return found
                 # Where two sites find a number, the one that knows the family knows more.
                 if number is None or number.identity.family not in FAMILIES:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -77,6 +78,17 @@ class CloudApi:
         """Register a member; return the id by which everybody else knows it."""
         member: str = self.post("/v1/members", {"name": name})["member"]
         return member
+
+    def check_member(self, member: str) -> None:
+        """Raise if cards can surely not be registered for ``member``.
+
+        A token that may not see members (provisioner) only learns that it is valid.
+        """
+        try:
+            self.get(f"/v1/members/{quote(member, safe='')}")
+        except CloudRefused as refused:
+            if refused.status != httpx.codes.FORBIDDEN:
+                raise
 
     def card_member(self, reference: bytes) -> str | None:
         """Return whose card this is, None when the cloud does not know it."""

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import typer
 
+from drivers.purse import Fate
 from drivers.reader import ReaderSettings
-from protocol.card_keys import AES_128_BYTES, SiteKey, TransportKey
+from protocol.card_keys import AES_128_BYTES, SITE_SLOTS, SiteKey, TransportKey
 from provisioning.authority import Authority
 from provisioning.cards import FAMILIES, NO_TRANSPORT_KEY, CardDesk
 from provisioning.cloud_api import CloudApi
@@ -25,6 +26,8 @@ from provisioning.commands.options import (
     TokenFile,
     chosen,
     cloud_api,
+    minor_units,
+    text_in,
 )
 from provisioning.commands.options import reader as reader_of
 from provisioning.loads import Loads
@@ -107,7 +110,12 @@ def register(
 
 @app.command("load")
 def load(
-    amount: Annotated[int, typer.Option(min=1, help="In minor units: 5000 is 50.00.")],
+    amount: Annotated[
+        int,
+        typer.Option(
+            parser=minor_units, metavar="MINOR UNITS", help="Digits alone: 5000 is 50.00."
+        ),
+    ],
     authority: AuthorityFolder,
     reader: ReaderName = "pcsc",
     allow_virtual: VirtualReaders = False,
@@ -119,8 +127,13 @@ def load(
     with _desk(authority, "", reader, allow_virtual) as desk:
         print("Put the card on the reader.")
         loaded = desk.load(amount)
-    what = "An earlier load had arrived; nothing more was put on it." if loaded.earlier else ""
-    print(f"{what} The card holds {loaded.balance / 100:.2f}.".strip())
+    holds = f"the card holds {loaded.balance / 100:.2f}."
+    if loaded.earlier is Fate.MOVED:
+        print(f"An earlier load had arrived: nothing more was put on; {holds}")
+        return
+    if loaded.earlier is Fate.NOT_MOVED:
+        print("An earlier load had not arrived.")
+    print(f"{amount / 100:.2f} put on; {holds}")
 
 
 @app.command("show")
@@ -157,6 +170,8 @@ def phone(
 ) -> None:
     """Issue a member's card to a phone (family qr_credential), which keeps its own key."""
     mine = Authority(authority)
+    if not file.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {file.parent}")
     try:
         key = bytes.fromhex(public_key)
     except ValueError as error:
@@ -205,10 +220,17 @@ def _desk(
 def _sites(authority: Authority, name: str) -> tuple[SiteKey, ...]:
     if not name:
         return authority.site_keys()
-    key = authority.site_key(name)
-    if key is None:
+    known = authority.site_keys()
+    named = tuple(key for key in known if key.site == name)
+    if not named and len(known) == SITE_SLOTS:
         raise typer.BadParameter(f"cards have no place left for a key of {name}")
-    return (key,)
+    if not named:
+        places = ", ".join(key.site for key in known) or "none"
+        raise typer.BadParameter(
+            f"site {name} has no place on cards: `terminal enrol` its first terminal, "
+            f"or name one that has ({places})"
+        )
+    return named
 
 
 def _page(cloud: str) -> str:
@@ -218,7 +240,7 @@ def _page(cloud: str) -> str:
 
 def _key_in(file: Path) -> TransportKey:
     try:
-        key = bytes.fromhex(file.read_text())
+        key = bytes.fromhex(text_in(file))
     except ValueError:
         key = b""
     if len(key) != AES_128_BYTES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -12,6 +13,9 @@ import drivers.readers
 from drivers.reader import ReaderKind
 from protocol.plugins import discover
 from provisioning.cloud_api import CloudApi
+
+# At most twelve digits: far more than any purse holds, and no work for a slip of the hand.
+_AMOUNT = r"[0-9]{1,12}"
 
 READERS = discover(drivers.readers, "READER", ReaderKind)
 
@@ -68,6 +72,27 @@ def host_and_port(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def minor_units(text: str) -> int:
+    """An amount of money as it is typed: digits alone, so that nobody takes 50.00 for fifty."""
+    if re.fullmatch(_AMOUNT, text) is None or int(text) == 0:
+        raise typer.BadParameter(
+            f"'{text}' is not in minor units: 5000 is 50.00; digits alone, more than 0"
+        )
+    return int(text)
+
+
+def text_in(file: Path) -> str:
+    """What a file that somebody named says, without the white space around it."""
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise typer.BadParameter(f"{file} cannot be read: {reason}") from error
+
+
 def cloud_api(url: str, token_file: Path) -> CloudApi:
     """The cloud's API, with the token in a file."""
-    return CloudApi(url, token_file.read_text().strip())
+    token = text_in(token_file)
+    if not (token and token.isascii() and token.isprintable()):
+        raise typer.BadParameter(f"{token_file} does not hold a token, and nothing else")
+    return CloudApi(url, token)

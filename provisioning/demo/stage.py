@@ -44,7 +44,7 @@ def town_on(stage: Stage) -> Iterator[Town]:
     Its folder stays if it was named, if it shall be kept, or if the block fails.
     """
     folder = _folder(stage.folder)
-    ends = " until the end (--keep keeps them)" if stage.folder is None and not stage.keep else ""
+    ends = " until the end (--folder keeps them)" if stage.folder is None and not stage.keep else ""
     stage.console.print(f"State, keys and logs are in {folder}{ends}")
     town = Town(folder, stage.broker)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.testing import CliRunner
 
+from drivers.virtual.cards.cpu import CpuCard
+from drivers.virtual.cards.cpu_state import CpuState
 from drivers.virtual.phone import VirtualPhone
 from drivers.virtual.pn532 import Pn532Device
 from protocol import base45
@@ -21,7 +24,7 @@ from provisioning.cloud_api import CloudApi
 from provisioning.demo.blanks import BLANKS, NUMBER
 from provisioning.demo.residents import TENANT
 from provisioning.demo.town import Town
-from provisioning.errors import BadPhoneKey
+from provisioning.errors import BadPhoneKey, CloudRefused, CloudUnreachable, LoadTorn
 from tests.provisioning.card_desk import TRANSPORT
 
 pytestmark = pytest.mark.broker_nats
@@ -41,6 +44,13 @@ def run(*arguments: str) -> str:
     return result.output
 
 
+def refused(*arguments: str) -> str:
+    """Run a command that is typed wrongly; return what is said of it, on one line."""
+    result = CliRunner().invoke(app, ["card", *arguments])
+    assert result.exit_code == 2, result.output
+    return " ".join(result.output.replace("│", " ").split())
+
+
 @pytest.mark.parametrize("family", ["desfire", "file_card", "ntag424"])
 def test_a_card_is_made_shown_and_loaded(
     town: Town, api: CloudApi, device: Pn532Device, tmp_path: Path, at_cloud: list[str], family: str
@@ -56,8 +66,11 @@ def test_a_card_is_made_shown_and_loaded(
     reference = bytes.fromhex(said.rpartition("is ")[2].strip(". \n"))
     assert api.card_member(reference) == member
     if family == "desfire":
-        assert run("load", "--amount", "5000", *keys).endswith("The card holds 50.00.\n")
-        assert "balance    50.00\n" in run("show", *keys)
+        said = run("load", "--amount", "5000", *keys)
+        assert said.endswith("reader.\n50.00 put on; the card holds 50.00.\n")
+        said = run("load", "--amount", "50", *keys)
+        assert said.endswith("reader.\n0.50 put on; the card holds 50.50.\n")
+        assert "balance    50.50\n" in run("show", *keys)
     shown = run("show", *keys)
     assert f"family     {family}\n" in shown
     assert f"reference  {reference.hex()}\nsite       site-1\n" in shown
@@ -107,6 +120,92 @@ def test_a_phone_gets_a_card_that_a_terminal_takes(
 def test_what_is_missing_is_said(arguments: list[str], words: str, tmp_path: Path) -> None:
     common = ["--member", "m", "--authority", str(tmp_path), "--cloud", "http://127.0.0.1"]
     command = ["card", "personalise", *common, "--token-file", str(tmp_path / "t"), *arguments]
-    result = CliRunner().invoke(app, command)
-    assert result.exit_code == 2
-    assert words in " ".join(result.output.replace("│", " ").split())
+    assert words in refused(*command[1:])
+
+
+@pytest.mark.parametrize(
+    "amount", ["50.00", "50.5", "1_0", "+5", "-5", " 5", "\u0665", "0", "", "5,0"]
+)
+def test_an_amount_is_digits_alone(amount: str, tmp_path: Path) -> None:
+    said = refused("load", "--amount", amount, "--authority", str(tmp_path))
+    assert "minor units: 5000 is 50.00" in said
+
+
+def test_a_torn_load_says_what_became_of_it(
+    town: Town, api: CloudApi, device: Pn532Device, at_cloud: list[str]
+) -> None:
+    town.authority.site_key("site-1")
+    keys = ["--authority", str(town.authority.folder), "--reader", f"nfc=tty:{device.path}"]
+    card = BLANKS["desfire"](b"")
+    device.insert(card)
+    arguments = ["card", "load", "--amount", "50", *keys]
+    personalised = ["--family", "desfire", "--member", api.add_member("Li Na"), *at_cloud]
+    run("personalise", *personalised, *keys)
+    said = []
+    for at in range(1, 40):
+        device.faults.cut_after(at, answer_lost=True)
+        torn = CliRunner().invoke(app, arguments).exception
+        device.faults.clear()
+        device.insert(card)
+        if torn is None:
+            break
+        if isinstance(torn, LoadTorn):
+            said.append(run(*arguments[1:]).partition("\n")[2])
+    balance = 50 * len(said)
+    assert said[0] == "An earlier load had not arrived.\n0.50 put on; the card holds 0.50.\n"
+    holds = f"the card holds {balance / 100:.2f}.\n"
+    assert said[-1] == f"An earlier load had arrived: nothing more was put on; {holds}"
+
+
+def test_a_site_that_nobody_enrolled_gets_no_place(
+    town: Town, at_cloud: list[str], device: Pn532Device
+) -> None:
+    before = town.authority.site_keys()
+    keys = ["--authority", str(town.authority.folder), "--reader", f"nfc=tty:{device.path}"]
+    asked = ["--member", "m-1", "--family", "desfire", *keys, *at_cloud]
+    assert "`terminal enrol`" in refused("personalise", "--site", "site-9", *asked)
+    assert town.authority.site_keys() == before
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "words"),
+    [
+        ("--token-file", None, "cannot be read: No such file"),
+        ("--token-file", b"\xff", "it is no text"),
+        ("--token-file", b"two\nlines", "does not hold a token"),
+        ("--token-file", b"", "does not hold a token"),
+        ("--transport-key-file", None, "cannot be read: No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(
+    option: str, content: bytes | None, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("t")
+    if content is not None:
+        (tmp_path / "f").write_bytes(content)
+    asked = ["--member", "m", "--authority", str(tmp_path), "--cloud", "http://127.0.0.1"]
+    asked += ["--family", "desfire", "--token-file", str(tmp_path / "token")]
+    assert words in refused("personalise", *asked, option, str(tmp_path / "f"))
+
+
+def test_a_card_is_not_written_for_nobody(
+    town: Town, api: CloudApi, device: Pn532Device, tmp_path: Path, at_cloud: list[str]
+) -> None:
+    """An unknown member, a wrong token, a cloud that is not there: found before."""
+    (tmp_path / "transport.key").write_text(TRANSPORT.secret.hex())
+    (tmp_path / "wrong").write_text("tl_wrong")
+    card = CpuCard(CpuState.blank(os.urandom(16), TRANSPORT.secret))
+    device.insert(card)
+    keys = ["--authority", str(town.authority.folder), "--reader", f"nfc=tty:{device.path}"]
+    keys += ["--transport-key-file", str(tmp_path / "transport.key"), *at_cloud]
+    ann = ["--member", api.add_member("Ann")]
+    for wrong, error, words in (
+        (["--member", "nobody"], CloudRefused, "404 unknown_member"),
+        ([*ann, "--token-file", str(tmp_path / "wrong")], CloudRefused, "401 not_authenticated"),
+        ([*ann, "--cloud", "http://127.0.0.1:1"], CloudUnreachable, "127.0.0.1:1"),
+    ):
+        found = CliRunner().invoke(app, ["card", "personalise", *keys, *wrong]).exception
+        assert isinstance(found, error), found
+        assert words in str(found)
+        assert card.state == CpuState.blank(card.state.serial, TRANSPORT.secret)
+    run("personalise", *keys, *ann)

@@ -10,7 +10,7 @@ import pytest
 
 from drivers.card import CardIdentity
 from drivers.desfire.layout import PURSE_LIMIT
-from drivers.errors import CardGone, CardRefused, CardUnknown
+from drivers.errors import CardGone, CardIssued, CardRefused, CardUnknown
 from drivers.reader import Presented, Reader
 from drivers.virtual.cards.ultralight import UltralightCard
 from drivers.virtual.cards.ultralight_state import UltralightState
@@ -109,6 +109,7 @@ def test_an_ultralight_c_is_found_to_be_one_and_stays_a_number(
         identity = desk.show(present_s=5.0).identity
         with pytest.raises(CardProvable):
             desk.register("m-1", present_s=5.0)
+        assert desk.show(present_s=5.0).site
     finally:
         device.remove()
         assert reader.wait_for_removal(5.0)
@@ -167,6 +168,16 @@ def test_a_card_of_one_site_asks_which(authority: Authority, family: str) -> Non
     assert counted(on) == 0
 
 
+def test_a_finished_card_need_not_know_a_site_that_came_later(authority: Authority) -> None:
+    on = direct(blank("desfire"))
+    reference = card_desk(authority, on, "pier").personalise("desfire", "m-1")
+    on.card.reset()
+    assert card_desk(authority, on, "quay", "pier").personalise("desfire", "m-1") == reference
+    on.card.reset()
+    with pytest.raises(CardIssued):
+        card_desk(authority, on, "quay").personalise("desfire", "m-1")
+
+
 def test_another_familys_card_is_refused_unwritten(authority: Authority) -> None:
     for family in FAMILIES:
         for other in FAMILIES:
@@ -185,6 +196,7 @@ def test_a_number_is_registered_and_earns(
         identity: CardIdentity = desk.register("m-1", present_s=5.0)
         with pytest.raises(NoPurse):
             desk.load(1, present_s=5.0)
+        assert desk.show(present_s=5.0).site is None
     finally:
         device.remove()
         assert reader.wait_for_removal(5.0)
@@ -207,8 +219,9 @@ def test_money_is_put_on_a_purse(authority: Authority, family: str) -> None:
     assert [desk.load(amount).balance for amount in (5_000, 300)] == [5_000, 5_300]
     on.card.reset()
     assert desk.show().identity.balance_before == 5_300
-    with pytest.raises((LoadTooLarge, CardRefused)):
-        desk.load(2_000_000)
+    for amount in (2_000_000, 2**40):
+        with pytest.raises((LoadTooLarge, CardRefused)):
+            desk.load(amount)
     assert desk.load(1).balance == 5_301
     assert not list((authority.folder / "loads").iterdir())
 
