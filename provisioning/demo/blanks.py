@@ -11,6 +11,7 @@ from drivers.virtual.cards.cpu_state import CpuState
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import DesfireState
 from drivers.virtual.cards.felica import FelicaCard
+from drivers.virtual.cards.felica_standard import FelicaStandardCard
 from drivers.virtual.cards.felica_state import FelicaState
 from drivers.virtual.cards.file_card import FileCard
 from drivers.virtual.cards.file_card_state import FileCardState
@@ -28,8 +29,8 @@ from provisioning.demo.phone import MemberPhone
 AnyCard = VirtualCard | FrameCard
 # What a member holds to a terminal.
 Held = AnyCard | MemberPhone
-# A card that nothing of ours is written to: its number is registered.
-NUMBER = "mifare_classic"
+# Cards that nothing of ours is written to: their number is registered.
+NUMBERS = frozenset(("mifare_classic", "felica_standard"))
 
 
 def _uid() -> bytes:
@@ -51,5 +52,6 @@ BLANKS: dict[str, Callable[[bytes], AnyCard]] = {
     "ntag424": lambda _: Ntag424Card(Ntag424State(_uid())),
     "pboc_purse": lambda key: PbocPurseCard(PurseState.blank(os.urandom(10), key)),
     "ultralight": lambda _: UltralightCard(UltralightState.blank(_uid(), aes=True)),
-    NUMBER: lambda _: MifareClassicCard(_uid()),
+    "mifare_classic": lambda _: MifareClassicCard(_uid()),
+    "felica_standard": lambda _: FelicaStandardCard(b"\x01\x14" + os.urandom(6)),
 }

@@ -25,11 +25,12 @@ KINDS = (
     "felica",
     "mifare_classic",
     "qr_credential",
+    "felica_standard",
 )
 ONE_SITE = frozenset(("ntag424", "ultralight", "felica"))
-NO_CONTACTS = frozenset(("ultralight", "felica", "mifare_classic"))
-# A number that anybody can copy earns, where the till is paid; it never pays.
-EARNS_ONLY = "mifare_classic"
+# Numbers that anybody can copy earn, where the till is paid; they never pay.
+EARN_ONLY = frozenset(("mifare_classic", "felica_standard"))
+NO_CONTACTS = EARN_ONLY | {"ultralight", "felica"}
 # A terminal takes a few codes of one phone in half a minute, as many as a person would show.
 PHONE = "qr_credential"
 PHONE_TAPS_MAX = 3
@@ -183,7 +184,7 @@ def _anything(random: Random, counter: _Counter, at: float, cards: Sequence[str]
         counter.add(at, card, voids=sold[-1][0])
         counter.sold.remove(sold[-1])
     else:
-        paid = {"method": "cash"} if MEMBER_CARDS[card].kind == EARNS_ONLY else {}
+        paid = {"method": "cash"} if MEMBER_CARDS[card].kind in EARN_ONLY else {}
         counter.add(at, card, _sale(_basket(random)) | paid)
 
 

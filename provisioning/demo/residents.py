@@ -22,7 +22,7 @@ from protocol.card_keys import TransportKey
 from provisioning.authority import Authority, init
 from provisioning.cards import FAMILIES, CardDesk
 from provisioning.cloud_api import CloudApi
-from provisioning.demo.blanks import BLANKS, NUMBER, PURSES, Held
+from provisioning.demo.blanks import BLANKS, NUMBERS, PURSES, Held
 from provisioning.demo.phone import MemberPhone
 from provisioning.demo.plan import FORGED, MEMBER_CARDS, PHONE, PURSE_START, STRANGER, Carried
 from provisioning.errors import LoadTorn
@@ -106,7 +106,7 @@ class CardTable:
 
     @staticmethod
     def _issue(desk: CardDesk, kind: str, member: str) -> bytes:
-        if kind == NUMBER:
+        if kind in NUMBERS:
             return desk.register(member, present_s=PRESENT_S).reference
         return desk.personalise(kind, member, present_s=PRESENT_S)
 

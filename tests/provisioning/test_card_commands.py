@@ -21,7 +21,7 @@ from protocol.signing import P256Signer
 from provisioning.__main__ import app
 from provisioning.cards import FAMILIES
 from provisioning.cloud_api import CloudApi
-from provisioning.demo.blanks import BLANKS, NUMBER
+from provisioning.demo.blanks import BLANKS
 from provisioning.demo.residents import TENANT
 from provisioning.demo.town import Town
 from provisioning.errors import BadPhoneKey, CloudRefused, CloudUnreachable, LoadTorn
@@ -81,7 +81,7 @@ def test_a_number_is_registered(
 ) -> None:
     keys = ["--authority", str(town.authority.folder), "--reader", f"nfc=tty:{device.path}"]
     member = api.add_member("Wang Fang")
-    device.insert(BLANKS[NUMBER](b""))
+    device.insert(BLANKS["mifare_classic"](b""))
     said = run("register", "--member", member, *keys, *at_cloud)
     assert "only earns" in said
     assert api.card_member(bytes.fromhex(said.split(": ")[1].split(".")[0])) == member

@@ -20,7 +20,7 @@ from protocol.errors import ProductError
 from protocol.record import CardClass
 from provisioning.authority import Authority, init
 from provisioning.cards import FAMILIES, CardDesk
-from provisioning.demo.blanks import BLANKS, NUMBER, AnyCard
+from provisioning.demo.blanks import BLANKS, AnyCard
 from provisioning.errors import (
     CardProvable,
     LoadTooLarge,
@@ -191,7 +191,7 @@ def test_a_number_is_registered_and_earns(
     authority: Authority, device: Pn532Device, reader: Reader
 ) -> None:
     desk = card_desk(authority, reader, "quay", "pier")
-    device.insert(blank(NUMBER))
+    device.insert(blank("mifare_classic"))
     try:
         identity: CardIdentity = desk.register("m-1", present_s=5.0)
         with pytest.raises(NoPurse):
@@ -200,7 +200,7 @@ def test_a_number_is_registered_and_earns(
     finally:
         device.remove()
         assert reader.wait_for_removal(5.0)
-    assert (identity.family, identity.assurance) == (NUMBER, CardClass.UID)
+    assert (identity.family, identity.assurance) == ("mifare_classic", CardClass.UID)
 
 
 def purse(authority: Authority, family: str) -> tuple[CardDesk, DirectReader]:

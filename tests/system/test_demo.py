@@ -41,6 +41,7 @@ FAMILIES = {
     "cpu",
     "desfire",
     "felica",
+    "felica_standard",
     "file_card",
     "mifare_classic",
     "ntag424",
