@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from drivers.errors import CardRefused
 
@@ -111,6 +112,11 @@ class ResponseApdu:
     def ok(self) -> bool:
         """Whether the status word is 9000."""
         return self.sw == SW_OK
+
+
+Outcome = TypeVar("Outcome")
+# A dialogue, or a part of one: yields commands, is sent whole responses, returns what came of it.
+Steps = Generator[CommandApdu, ResponseApdu, Outcome]
 
 
 def refused(response: ResponseApdu, step: str) -> CardRefused:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from drivers.apdu import CommandApdu, ResponseApdu, transmit
+from drivers.apdu import Outcome, Steps, transmit
 from drivers.errors import ExchangeTimeout
 from drivers.reader import Reader
 
 Said = TypeVar("Said")
 Heard = TypeVar("Heard")
-Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Deadlines:
 
 
 def hold(
-    dialogue: Generator[CommandApdu, ResponseApdu, Outcome],
+    dialogue: Steps[Outcome],
     reader: Reader,
     deadlines: Deadlines,
     now: Callable[[], float],

@@ -7,16 +7,15 @@ card was torn away: it begins by taking away what is there.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from hmac import compare_digest
-from typing import TypeVar
 
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from drivers import tlv
-from drivers.apdu import SHORT_NE_MAX, TURNS_MAX, CommandApdu, ResponseApdu, refused
+from drivers.apdu import SHORT_NE_MAX, TURNS_MAX, CommandApdu, ResponseApdu, Steps, refused
 from drivers.cap import LoadFile
 from drivers.errors import CardForged, CardRefused, CardUnknown
 from drivers.secure_channel import scp02, scp03
@@ -34,9 +33,6 @@ _LOAD_FILE, _APPLET_PARAMETERS = 0xC4, 0xC9
 _ENTRY, _AID, _LIFECYCLE, _PRIVILEGES = 0xE3, 0x4F, 0x9F70, 0xC5
 _AES, _TRIPLE_DES = 0x88, 0x80  # key types (table 11-16)
 _KEY_IDS = 0x81  # P2 of PUT KEY: several keys, the first is number 1
-
-Outcome = TypeVar("Outcome")
-Steps = Generator[CommandApdu, ResponseApdu, Outcome]
 
 
 @dataclass(frozen=True, slots=True)

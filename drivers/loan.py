@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from drivers.apdu import Outcome, Steps
 from drivers.errors import CardGone
 from drivers.exchange import Deadlines, hold
-from drivers.purse import Outcome, Steps
 from drivers.reader import Presented, Reader
 
 # Who was told of a card asks for its dialogues at once, or has nothing to ask.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from drivers.desfire.frames import Steps
+from drivers.apdu import Steps
 from drivers.desfire.layout import (
     APPLICATION_SETTINGS,
     CHANGE_KEY,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from drivers.apdu import CommandApdu, refused
+from drivers.apdu import CommandApdu, Steps, refused
 from drivers.cards.pboc_purse import (
     APPLICATION,
     CREDIT_KEY,
@@ -22,7 +22,6 @@ from drivers.cards.pboc_purse import (
 )
 from drivers.errors import CardForeign, CardForged, CardUnknown
 from drivers.iso7816 import get_challenge, read_binary, select_name
-from drivers.purse import Steps
 from drivers.secure_channel.pboc_issuer import (
     CHALLENGE_BYTES,
     KeyKind,

@@ -5,15 +5,11 @@ The intent is on the terminal's disk before ``debit`` is begun; keeping it is le
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from drivers.apdu import CommandApdu, ResponseApdu
-
-Outcome = TypeVar("Outcome")
-Steps = Generator[CommandApdu, ResponseApdu, Outcome]
+from drivers.apdu import Steps
 
 
 class Fate(Enum):

@@ -16,11 +16,11 @@ from drivers.purse import Charge
 from edge.bundles import Bundles
 from edge.cache import BUNDLES_KEPT, Cache
 from edge.clock import STEP_MS, Clock, stepped_ms
-from edge.decide import Decision, Facts, InForce, Tap, answer_of, decide, unrecordable
+from edge.decide import Decision, Facts, InForce, Tap, answer_of, decide, named, unrecordable
 from edge.draft import Draft, Stamp, record_behind
 from edge.errors import CardTorn, OrderReused
 from edge.journal import Booked, Intent, Journal
-from edge.order import IN_DOUBT, Answer, Order, OrderKind
+from edge.order import Answer, Order, OrderKind
 from edge.pending import Pending, Place, place_of, state_after, state_behind
 from edge.purse import HeldPurse, paid, settlement, torn
 from edge.tap_flow import Book
@@ -28,10 +28,10 @@ from protocol.chain import Head
 from protocol.errors import ProtocolError
 from protocol.identifiers import uuid7
 from protocol.member_list import Snapshot
-from protocol.membership.event import CARD_PURSE
+from protocol.membership.event import CARD_IN_DOUBT, CARD_PURSE
 from protocol.membership.state import State
 from protocol.moment import Moment
-from protocol.record import Card, Kind, Record
+from protocol.record import Kind, Record
 from protocol.risk.limits import OfflineUse
 from protocol.rules.bundle import Published
 from protocol.transaction_mac import reader_id
@@ -300,7 +300,7 @@ class Books:
         tid = intent.record.tid
         if draft.kind is Kind.CARD_EVENT:
             self._note_settled(intent, draft, moment)
-            if draft.reason == IN_DOUBT and wanted and tap.order is not None:
+            if draft.reason == CARD_IN_DOUBT and wanted and tap.order is not None:
                 return self._in_doubt(tap, situation, moment, tap.order)
             return None
         facts = self._facts(tap, situation, moment)._replace(target=None)
@@ -324,9 +324,8 @@ class Books:
     ) -> tuple[Answer, Record]:
         """Decline an order that the card may have paid: it must not be asked for it twice."""
         facts = self._facts(tap, situation, moment)
-        declined = decide(Tap(None, None, IN_DOUBT), facts)
-        card = tap.card and Card(tap.card.reference, tap.card.family, tap.card.assurance)
-        draft = declined.draft._replace(card=card, order=order.id)
+        declined = decide(Tap(order, None, CARD_IN_DOUBT), facts)
+        draft = declined.draft._replace(card=named(tap.card))
         return self._booked(declined._replace(draft=draft), facts, moment, _encode(order))
 
     def _booked(

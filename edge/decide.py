@@ -95,16 +95,20 @@ def decide(tap: Tap, facts: Facts) -> Decision:
         return Decision(draft._replace(reason=str(reason)), state)
 
 
+def named(card: Card | None) -> Card | None:
+    """Return of ``card`` only what names it."""
+    return card and Card(card.reference, card.family, card.assurance)
+
+
 def unrecordable(decision: Decision, error: ProtocolError) -> Decision:
     """Return the decline of a tap whose record cannot be written because of ``error``.
 
     It keeps of the card only what names it: anything else may be what could not be written.
     """
     draft = decision.draft
-    card = draft.card and Card(draft.card.reference, draft.card.family, draft.card.assurance)
     declined = Draft(
         Kind.DECLINE,
-        card=card,
+        card=named(draft.card),
         tier=draft.tier,
         bundle=draft.bundle,
         list_version=draft.list_version,

@@ -32,6 +32,11 @@ class Draft(NamedTuple):
     note: str = ""
 
 
+def draft_of(record: Record) -> Draft:
+    """Return what ``record`` says, without its place, number and time."""
+    return Draft(*(getattr(record, field) for field in Draft._fields))
+
+
 class Stamp(NamedTuple):
     """What makes a record this one: who writes it, its number (16 bytes) and its time."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocol.errors import ProductError
+from protocol.membership.event import CARD_TORN
 
 
 class EdgeError(ProductError):
@@ -77,7 +78,7 @@ class CannotAccept(EdgeError):
 class CardTorn(EdgeError):
     """A card left, or its reader did, while its purse was being debited."""
 
-    code = "card_torn"
+    code = CARD_TORN
     what = "It is not known yet whether the card paid"
     kept = "The journal knows what the card was asked for; it will never be asked for it twice."
     todo = "Present the same card again: it tells."

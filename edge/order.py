@@ -17,10 +17,6 @@ OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-
 TILL_METHODS = ("cash", "bank_card", "wechat", "alipay")
 
 
-# Why an order is declined that may be paid: its card cannot tell any more.
-IN_DOUBT = "card_fate_unknown"
-
-
 class OrderKind(StrEnum):
     """What the next card is wanted for."""
 

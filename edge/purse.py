@@ -11,15 +11,12 @@ from collections.abc import Callable
 
 from msgspec import structs
 
+from drivers.apdu import Outcome, Steps
 from drivers.loan import Loan
-from drivers.purse import CardPurse, Charge, Debited, Fate, Outcome, Settled, Steps
-from edge.draft import Draft
-from edge.order import IN_DOUBT
+from drivers.purse import CardPurse, Charge, Debited, Fate, Settled
+from edge.draft import Draft, draft_of
+from protocol.membership.event import CARD_IN_DOUBT, CARD_NOT_DEBITED, CARD_TORN
 from protocol.record import Card, Kind, Record
-
-# Why a CARD_EVENT is there; it refers to the record that says, or would say, that money moved.
-TORN = "card_torn"
-NOT_MOVED = "card_not_debited"
 
 
 class HeldPurse:
@@ -68,7 +65,7 @@ def paid(card: Card, debited: Debited) -> Card:
 
 def torn(meant: Record) -> Draft:
     """Return the event that it is not known whether ``meant`` happened."""
-    return _event(meant, meant.card, TORN)
+    return _event(meant, meant.card, CARD_TORN)
 
 
 def settlement(meant: Record, settled: Settled, seen: Card, *, still_wanted: bool) -> Draft:
@@ -77,26 +74,22 @@ def settlement(meant: Record, settled: Settled, seen: Card, *, still_wanted: boo
     A SALE or TOP_UP bears the transaction id of ``meant``. ``still_wanted``: its order waits.
     """
     if settled.debited is None or meant.card is None:
-        return _event(meant, seen, IN_DOUBT if settled.fate is Fate.UNKNOWN else NOT_MOVED)
-    decided = Draft(*(getattr(meant, field) for field in Draft._fields))
-    decided = decided._replace(card=paid(meant.card, settled.debited))
+        return _event(
+            meant, seen, CARD_IN_DOUBT if settled.fate is Fate.UNKNOWN else CARD_NOT_DEBITED
+        )
+    card = paid(meant.card, settled.debited)
     if still_wanted:
-        return decided
-    return decided._replace(
-        kind=Kind.TOP_UP, lines=(), earned=0, offline_left=None, order="", reason=TORN
-    )
+        return draft_of(meant)._replace(card=card)
+    return _no_sale(meant)._replace(kind=Kind.TOP_UP, card=card, reason=CARD_TORN)
 
 
 def _event(meant: Record, card: Card | None, reason: str) -> Draft:
-    return Draft(
-        Kind.CARD_EVENT,
-        card=card,
-        tenders=meant.tenders,
-        tier=meant.tier,
-        bundle=meant.bundle,
-        list_version=meant.list_version,
-        mode=meant.mode,
-        refers_to=meant.tid,
-        reason=reason,
-        note=meant.order,
+    """Return the event about ``meant``; it names the order, which stays free for its answer."""
+    return _no_sale(meant)._replace(
+        kind=Kind.CARD_EVENT, card=card, refers_to=meant.tid, reason=reason, note=meant.order
     )
+
+
+def _no_sale(meant: Record) -> Draft:
+    """Return what is left of ``meant`` when nothing was sold."""
+    return draft_of(meant)._replace(lines=(), earned=0, offline_left=None, order="")

@@ -146,6 +146,10 @@ class Record(
         """What the tenders add up to, in minor units."""
         return sum([tender.amount for tender in self.tenders])
 
+    def paid_by(self, method: str) -> int:
+        """What the tenders of one method add up to, in minor units."""
+        return sum([tender.amount for tender in self.tenders if tender.method == method])
+
 
 class Sealed(NamedTuple):
     """A record with the exact bytes that were signed."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-from drivers.apdu import CommandApdu, ResponseApdu
+from drivers.apdu import Outcome, Steps
 from drivers.errors import CardGone
 from drivers.exchange import Deadlines, hold, hold_frames
-from drivers.purse import Outcome
 from drivers.reader import Presented, Reader, Technology
 from provisioning.errors import NoCard
 
@@ -34,7 +33,7 @@ class ReaderBench:
             raise NoCard
         return cls(reader, now, presented)
 
-    def hold(self, dialogue: Generator[CommandApdu, ResponseApdu, Outcome]) -> Outcome:
+    def hold(self, dialogue: Steps[Outcome]) -> Outcome:
         """See Bench."""
         extended = self.presented.extended
         return hold(dialogue, self.reader, DEADLINES, self.now, extended=extended)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
 
-from drivers.apdu import CommandApdu, ResponseApdu
-from drivers.purse import Fate, Outcome
+from drivers.apdu import Outcome, Steps
+from drivers.purse import Fate
 from drivers.reader import Presented, Technology
 from protocol.card_keys import SITE_SLOTS, SiteKey, TransportKey
 from provisioning.authority import CardKeys
@@ -30,7 +30,7 @@ class Bench(Protocol):
     def presented(self) -> Presented:
         """The card as the reader found it."""
 
-    def hold(self, dialogue: Generator[CommandApdu, ResponseApdu, Outcome]) -> Outcome:
+    def hold(self, dialogue: Steps[Outcome]) -> Outcome:
         """Return what a dialogue with an APDU card returns."""
 
     def hold_frames(self, dialogue: Generator[bytes, bytes, Outcome]) -> Outcome:

@@ -15,13 +15,18 @@ from cloud.storage.schema import cards
 from protocol import desfire_purse, pboc_purse
 from protocol.desfire_purse import Debit
 from protocol.estate import EstateKey
-from protocol.membership.event import CARD_PURSE
+from protocol.membership.event import (
+    CARD_IN_DOUBT,
+    CARD_NOT_DEBITED,
+    CARD_PURSE,
+    CARD_TORN,
+)
 from protocol.record import Card, Record
 from protocol.transaction_mac import COUNTER_BYTES, reader_id
 
 CARD_PROOF = "card_proof"
 # Why a terminal says something of an earlier debit; it may read more of the card for that.
-_SETTLES = frozenset(("card_torn", "card_not_debited", "card_fate_unknown"))
+_SETTLES = frozenset((CARD_TORN, CARD_NOT_DEBITED, CARD_IN_DOUBT))
 
 
 class Proof(Enum):
@@ -51,7 +56,7 @@ class CardProofs:
             return None
         name = record.terminal, card.reference
         before, self._reasons[name] = self._reasons.get(name, ""), record.reason
-        amount = sum([each.amount for each in record.tenders if each.method == CARD_PURSE])
+        amount = record.paid_by(CARD_PURSE)
         if card.balance_after is None or not amount:
             return None
         if card.balance_before is None or card.balance_before - amount != card.balance_after:

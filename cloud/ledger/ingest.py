@@ -357,7 +357,7 @@ def _objection(record: Record, member: str | None) -> str:
 
 def _card_agrees(record: Record) -> bool:
     """Whether what the card's purse paid is what it holds less."""
-    by_card = sum([each.amount for each in record.tenders if each.method == CARD_PURSE])
+    by_card = record.paid_by(CARD_PURSE)
     if not by_card:
         return True
     card = record.card

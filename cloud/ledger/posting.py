@@ -50,8 +50,7 @@ def given_back(record: Record, gap: int) -> int:
 
     Nobody but the terminal knows of other tenders: a refund of them could be made out of nothing.
     """
-    drawn = sum([each.amount for each in record.tenders if each.method == STORED_VALUE])
-    return min(gap, drawn)
+    return min(gap, record.paid_by(STORED_VALUE))
 
 
 def facts(record: Record, gap: int, books: Books) -> Legs:

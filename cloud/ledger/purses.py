@@ -14,13 +14,11 @@ from sqlalchemy import Connection, select
 
 from cloud.storage.rows import QUARANTINED
 from cloud.storage.schema import records as records_table
-from protocol.membership.event import CARD_PURSE
+from protocol.membership.event import CARD_NOT_DEBITED, CARD_PURSE, CARD_TORN
 from protocol.record import Card, Record, read
 
 # A page shall not read a life: what lies behind so many records is settled.
 RECORDS_READ = 500
-TORN = "card_torn"
-_SETTLED = "card_not_debited"
 MOVED, NOT_MOVED, OPEN = "moved", "not_moved", "open"
 # Families whose counter rises with every change of the balance: one counter, one balance.
 _COUNTS_EVERY_CHANGE = frozenset(("desfire",))
@@ -100,18 +98,15 @@ def _purse(sights: list[_Sight]) -> Purse:
     sights.sort(key=lambda sight: (sight.record.moment.wall_ms, sight.record.seq))
     last = max(sights, key=lambda sight: (sight.counter, sight.record.moment.wall_ms))
     torn = tuple(
-        TornDebit(sight.record, by_card(sight.record), _fate(sight, sights))
+        TornDebit(sight.record, sight.record.paid_by(CARD_PURSE), _fate(sight, sights))
         for sight in sights
-        if sight.record.reason == TORN and not sight.is_debit and _is_open(sight.record, sights)
+        if sight.record.reason == CARD_TORN
+        and not sight.is_debit
+        and _is_open(sight.record, sights)
     )
-    taken = sum(by_card(sight.record) for sight in sights if sight.is_debit)
+    taken = sum(sight.record.paid_by(CARD_PURSE) for sight in sights if sight.is_debit)
     wrong = tuple(_contradicting(sights))
     return Purse(last.held[-1][1], last.record.moment.wall_ms, taken, torn, wrong)
-
-
-def by_card(record: Record) -> int:
-    """Return what the purse on the card pays by ``record``, in minor units."""
-    return sum([tender.amount for tender in record.tenders if tender.method == CARD_PURSE])
 
 
 def _is_open(torn: Record, sights: list[_Sight]) -> bool:
@@ -121,7 +116,7 @@ def _is_open(torn: Record, sights: list[_Sight]) -> bool:
     """
     return not any(
         sight.record.tid == torn.refers_to
-        or (sight.record.refers_to == torn.refers_to and sight.record.reason == _SETTLED)
+        or (sight.record.refers_to == torn.refers_to and sight.record.reason == CARD_NOT_DEBITED)
         for sight in sights
     )
 
@@ -135,7 +130,7 @@ def _fate(torn: _Sight, sights: list[_Sight]) -> str:
     since = [held for sight in sights if sight.record.moment.wall_ms > at_ms for held in sight.held]
     if any(counter == before for counter, _ in since):
         return NOT_MOVED
-    return MOVED if (before + 1, balance - by_card(torn.record)) in since else OPEN
+    return MOVED if (before + 1, balance - torn.record.paid_by(CARD_PURSE)) in since else OPEN
 
 
 def _contradicting(sights: list[_Sight]) -> Iterator[Record]:

@@ -7,11 +7,10 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from cloud.http.document import Body, Document, Level, Since, from_hex
-from cloud.ledger.purses import by_card
 from cloud.ledger.statement import StatementLine
 from cloud.members.model import Member, MemberCard
 from protocol.member_list import CardState
-from protocol.membership.event import NOTED
+from protocol.membership.event import CARD_PURSE, NOTED
 from protocol.receipt import receipt_number
 from protocol.record import read
 
@@ -212,7 +211,7 @@ def statement_entry(line: StatementLine) -> StatementEntry:
         occurred_ms=line.occurred_ms,
         received_ms=line.received_ms,
         value=line.value,
-        by_card=0 if record.kind in NOTED else by_card(record),
+        by_card=0 if record.kind in NOTED else record.paid_by(CARD_PURSE),
         points=line.points,
         value_after=line.value_after,
         points_after=line.points_after,

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from drivers.apdu import Steps
 from drivers.card import CardIdentity, CardKind, CardTrust, Dialogue
 from drivers.desfire import purse as dialogues
 from drivers.desfire.purse import Intent, Purse, open_purse
-from drivers.purse import Charge, Debited, Fate, Settled, Steps
+from drivers.purse import Charge, Debited, Fate, Settled
 from drivers.reader import Presented
 from protocol.credential import card_reference
 from protocol.record import CardClass

@@ -15,7 +15,7 @@ from hmac import compare_digest
 
 import msgspec
 
-from drivers.apdu import CommandApdu, refused
+from drivers.apdu import CommandApdu, Steps, refused
 from drivers.card import CardIdentity, CardKind, CardTrust, Dialogue
 from drivers.errors import (
     CardExpired,
@@ -25,7 +25,7 @@ from drivers.errors import (
     CardUnknown,
     ChannelBroken,
 )
-from drivers.purse import Charge, Fate, Steps
+from drivers.purse import Charge, Fate
 from drivers.purse import Debited as PurseDebited
 from drivers.purse import Settled as PurseSettled
 from drivers.reader import Presented

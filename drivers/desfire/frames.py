@@ -5,10 +5,7 @@ Source: DESFire EV1/EV2 notes of public implementations; 90 ins 00 00 and status
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeVar
-
-from drivers.apdu import CommandApdu, ResponseApdu
+from drivers.apdu import CommandApdu, Steps
 from drivers.errors import CardRefused
 
 # A frame of ISO/IEC 14443-4 holds 64 bytes on every DESFire; 4 are its own, 6 the wrapping's.
@@ -37,9 +34,6 @@ _STATUS = {
     DUPLICATE: "exists already",
     FILE_NOT_FOUND: "no such file",
 }
-
-Result = TypeVar("Result")
-Steps = Generator[CommandApdu, ResponseApdu, Result]
 
 
 def status_refused(status: int, step: str) -> CardRefused:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drivers.desfire.frames import Steps
+from drivers.apdu import Steps
 from drivers.desfire.layout import CREDIT_KEY, PURSE_LIMIT, RECORDS_KEPT, SITE_KEYS
 from drivers.desfire.session import (
     Session,

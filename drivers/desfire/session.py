@@ -7,13 +7,13 @@ the whole change of a card's own key from triple DES to AES. Its parts are in pu
 
 from __future__ import annotations
 
+from drivers.apdu import Steps
 from drivers.desfire.frames import (
     AUTHENTICATION_ERROR,
     ILLEGAL_COMMAND,
     MORE,
     NO_SUCH_KEY,
     OK,
-    Steps,
     exchange,
     frame,
     plain,

@@ -8,12 +8,11 @@ from msgspec import structs
 
 from edge.currency import currency
 from edge.decide import BALANCE_SHOWN, BALANCE_TOO_LOW
-from edge.errors import CardTorn
 from edge.kiosk.model import Panel, Row, Said, Shop, Texts, Tile, Tone, TopUp, View
-from edge.order import IN_DOUBT, Answer, AnswerState, OrderKind
+from edge.order import Answer, AnswerState, OrderKind
 from edge.ports import Screen
 from edge.tap_flow import Phase
-from protocol.membership.event import CARD_PURSE
+from protocol.membership.event import CARD_IN_DOUBT, CARD_PURSE, CARD_TORN
 
 # Of drivers.print_supervisor.PrinterHealth, which has threads and is nothing for a pure module.
 _READY = "ready"
@@ -136,7 +135,7 @@ def _result(screen: Screen, texts: Texts) -> Panel:
 
 
 def _note(answer: Answer, texts: Texts) -> Said | None:
-    if answer.code == CardTorn.code:
+    if answer.code == CARD_TORN:
         return texts["text.torn_paid_in"]
     if answer.offline:
         return texts["text.saved_offline"]
@@ -171,7 +170,7 @@ def _declined(screen: Screen, answer: Answer, texts: Texts) -> Panel:
         title=texts["title.declined"],
         text=reason(answer.code, texts),
         todo=texts.get(f"todo.{answer.code}", texts["todo.other"]),
-        note=texts["text.kept"] if answer.order and answer.code != IN_DOUBT else None,
+        note=texts["text.kept"] if answer.order and answer.code != CARD_IN_DOUBT else None,
         top_up=answer.code == BALANCE_TOO_LOW and answer.order.startswith(KIOSK_ORDER),
         rows=rows if known else (*rows, Row(texts["fact.code"], _same(answer.code))),
     )

@@ -9,6 +9,10 @@ from protocol.record import Kind, Record
 STORED_VALUE = "stored_value"
 # Paid by the purse on the card itself: its money is not on the account.
 CARD_PURSE = "card_purse"
+# Reasons of what a terminal notes of a card's debit: its answer was lost; it did not happen; the
+# card cannot tell any more.
+CARD_TORN, CARD_NOT_DEBITED = "card_torn", "card_not_debited"
+CARD_IN_DOUBT = "card_fate_unknown"
 
 # Inside one millisecond money comes in before it goes out, and a void finds what it voids.
 _PRIORITY = {Kind.TOP_UP: 0, Kind.EARN: 1, Kind.SALE: 2, Kind.REDEEM: 3, Kind.VOID: 5}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from protocol.chain import Head, follows
 from protocol.errors import ProtocolError
 from protocol.grant import opening_head
-from protocol.membership.event import CARD_PURSE, STORED_VALUE, event_of, moves_account
+from protocol.membership.event import CARD_PURSE, CARD_TORN, STORED_VALUE, event_of, moves_account
 from protocol.membership.fold import fold
 from protocol.membership.state import State
 from protocol.record import Kind, Record, Sealed, read
@@ -25,8 +25,6 @@ from protocol.watermark import Standing
 # What a tap becomes; other records are steps in the terminal's own life.
 TAP_KINDS = frozenset((Kind.SALE, Kind.TOP_UP, Kind.VOID, Kind.DECLINE, Kind.CARD_EVENT))
 POINTS = "PT"
-# Why a card event stands beside a debit: the card left.
-TORN = "card_torn"
 
 Place = tuple[str, int, int]  # terminal, epoch, seq
 
@@ -135,7 +133,7 @@ def judge(story: Story, journals: Sequence[Journal], books: Books) -> Verdict:
         posted=len(books.records),
         overdrawn=sum(state.overdraft > 0 for state in states.values()),
         families=_families(written),
-        torn=sum(sealed.record.reason == TORN for sealed in written),
+        torn=sum(sealed.record.reason == CARD_TORN for sealed in written),
         lost=_lost(story, written, books),
         twice=_twice(written, books),
         unbalanced=_unbalanced(books),
@@ -313,7 +311,7 @@ def _purses_differ(purses: Mapping[bytes, int], written: Iterable[Sealed], books
     journals: Counter[str] = Counter()
     for record in (sealed.record for sealed in written):
         if record.card is not None and not _is_about_another(record):
-            by_card = sum(each.amount for each in record.tenders if each.method == CARD_PURSE)
+            by_card = record.paid_by(CARD_PURSE)
             journals[f"purse:{record.card.reference.hex()}"] += by_card
     booked = Counter({leg.account: 0 for leg in books.legs if leg.account.startswith("purse:")})
     for leg in books.legs:

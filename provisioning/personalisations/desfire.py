@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 import msgspec
 
 from drivers.card import NONCE_BYTES
@@ -15,11 +13,11 @@ from drivers.errors import CardRefused
 from drivers.personalise_desfire import CardKeys, personalise
 from drivers.purse import Fate
 from protocol.desfire_purse import TID_BYTES, key_input
-from protocol.transaction_mac import READER_ID_BYTES
+from protocol.transaction_mac import reader_id
 from provisioning.personalisation import Bench, Note, Order, Personalisation, Purse
 
 # Who is named in what a card writes down of a load.
-_DESK = sha256(b"tl/reader/desk").digest()[:READER_ID_BYTES]
+_DESK = reader_id("desk")
 
 
 def write(bench: Bench, order: Order) -> None:

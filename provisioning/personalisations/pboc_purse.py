@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from hashlib import sha256
 
 import msgspec
 from msgspec import Struct
@@ -22,9 +21,10 @@ from drivers.personalise_pboc import PurseKeys, personalise
 from drivers.purse import Fate
 from drivers.secure_channel.pboc_host import LoadGrant, LoadRequest, grant, proves_load
 from protocol.pboc_purse import TERMINAL_BYTES, TRANSACTION_KEY, key_input
+from protocol.transaction_mac import reader_id
 from provisioning.personalisation import Bench, Note, Order, Personalisation, Purse
 
-_DESK = sha256(b"tl/reader/desk").digest()[:TERMINAL_BYTES]
+_DESK = reader_id("desk")[:TERMINAL_BYTES]
 
 
 class _Granted(Struct, frozen=True):

@@ -6,7 +6,8 @@ from io import BytesIO
 from zipfile import ZipFile
 
 from drivers import cap
-from drivers.globalplatform import Channel, KeySet, Steps, install, open_channel, store_data
+from drivers.apdu import Steps
+from drivers.globalplatform import Channel, KeySet, install, open_channel, store_data
 from drivers.secure_channel import scp02, scp03
 from drivers.virtual.cards.globalplatform import JavaCard
 from drivers.virtual.cards.globalplatform_state import FACTORY_VERSION, JavaCardState

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from drivers.desfire.frames import Steps
+from drivers.apdu import Steps
 from drivers.desfire.purse import debit, fate, open_purse
 from drivers.errors import CardGone
 from drivers.exchange import Deadlines, hold

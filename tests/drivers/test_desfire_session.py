@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.apdu import ResponseApdu
-from drivers.desfire.frames import Steps
+from drivers.apdu import ResponseApdu, Steps
 from drivers.desfire.session import Session
 from drivers.desfire.settings import (
     ApplicationSettings,

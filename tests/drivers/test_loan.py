@@ -9,12 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from drivers import loan as loans
-from drivers.apdu import CommandApdu
+from drivers.apdu import CommandApdu, Steps
 from drivers.card import CardIdentity
 from drivers.cards.cpu import APPLICATION
 from drivers.errors import CardGone
 from drivers.loan import Loan
-from drivers.purse import Steps
 from drivers.reader import Presented, ReaderKind, ReaderSettings
 from drivers.supervise import Supervisor
 from tests.drivers.rigs import BACK_OFF

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.apdu import ResponseApdu
+from drivers.apdu import ResponseApdu, Steps
 from drivers.card import CardTrust
 from drivers.cards import pboc_purse
 from drivers.cards.pboc_purse import (
@@ -38,7 +38,7 @@ from drivers.errors import (
     DriverError,
 )
 from drivers.exchange import Deadlines, hold
-from drivers.purse import Fate, Steps
+from drivers.purse import Fate
 from drivers.secure_channel.pboc_host import LoadGrant, proves_load
 from protocol.credential import card_reference
 from protocol.pboc_purse import proves_purchase, transaction

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from drivers.desfire.frames import Steps
+from drivers.apdu import Steps
 from drivers.desfire.layout import CHANGE_KEY, CREDIT_KEY, SITE_KEYS
 from drivers.desfire.purse import Changed, debit, open_purse
 from drivers.desfire.session import (

@@ -17,9 +17,8 @@ from cloud.http.identity import Role
 from cloud.keys import Keys
 from cloud.members import store as members
 from cloud.storage.schema import cards
-from drivers.apdu import CommandApdu
+from drivers.apdu import CommandApdu, Steps
 from drivers.cards.ntag424 import DF_NAME, read_link
-from drivers.purse import Steps
 from drivers.virtual.faults import FrameCard
 from provisioning.authority import Authority, init
 from provisioning.cards import FAMILIES

@@ -16,10 +16,9 @@ from msgspec import structs
 from cloud.ledger.purses import purses
 from drivers.purse import Charge, Fate, Settled
 from edge.agent import Agent
-from edge.order import IN_DOUBT, AnswerState, Order, top_up, void
-from edge.purse import NOT_MOVED, TORN
+from edge.order import AnswerState, Order, top_up, void
 from edge.tap_flow import Book, Phase
-from protocol.membership.event import CARD_PURSE
+from protocol.membership.event import CARD_IN_DOUBT, CARD_NOT_DEBITED, CARD_PURSE, CARD_TORN
 from protocol.record import Card, CardClass, Kind
 from protocol.transaction_mac import reader_id
 from tests.edge.world import COFFEE, OFFLINE, ONLINE, SOON_S, assemble, coffee, running, wait_until
@@ -54,9 +53,9 @@ def agrees(till: Till) -> None:
     by_card = [each for each in records if any(t.method == CARD_PURSE for t in each.tenders)]
     assert sum(record.total for record in by_card) == taken
     assert len({record.tid for record in records}) == len(records)
-    torn = {record.refers_to for record in till.records() if record.reason == TORN} - {None}
+    torn = {record.refers_to for record in till.records() if record.reason == CARD_TORN} - {None}
     told = {record.tid for record in by_card}
-    settled = [each for each in till.records() if each.reason in (NOT_MOVED, IN_DOUBT)]
+    settled = [each for each in till.records() if each.reason in (CARD_NOT_DEBITED, CARD_IN_DOUBT)]
     told |= {each.refers_to for each in settled if each.refers_to is not None}
     assert torn <= told, "nobody can read what became of it"
     paid_in = sum(record.total for record in by_card if record.kind is Kind.TOP_UP)
@@ -255,7 +254,7 @@ def test_a_card_that_cannot_tell_any_more_is_not_asked_twice(till: Till) -> None
     held = till.identify().balance_before
     answer = till.tap(order)
     assert answer is not None
-    assert (answer.state, answer.code) == (AnswerState.DECLINED, IN_DOUBT)
+    assert (answer.state, answer.code) == (AnswerState.DECLINED, CARD_IN_DOUBT)
     assert till.identify().balance_before == held == BALANCE - COFFEE - 12
     (purse,) = purses(till.records()).values()
     assert [debit.amount for debit in purse.torn] == [COFFEE], "nobody is told of it"
@@ -324,4 +323,4 @@ def test_a_card_that_cannot_tell_is_left_to_a_person(
     monkeypatch.setattr(FailingPurse, "fate", lambda *_: Settled(Fate.UNKNOWN))
     assert till.tap(None) is not None
     reasons = [each.reason for each in till.records() if each.kind is Kind.CARD_EVENT]
-    assert reasons == ["card_torn", IN_DOUBT, "balance_shown"]
+    assert reasons == ["card_torn", CARD_IN_DOUBT, "balance_shown"]

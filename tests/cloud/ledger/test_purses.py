@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 
-from cloud.ledger.purses import MOVED, NOT_MOVED, OPEN, TORN, Purse, purses
+from cloud.ledger.purses import MOVED, NOT_MOVED, OPEN, Purse, purses
 from protocol.chain import Head
+from protocol.membership.event import CARD_TORN
 from protocol.record import Card, CardClass, Kind, Record, Tender
 from tests.cloud.town import Till, key_of, make_bundle
 
@@ -40,7 +41,7 @@ def torn(till: Till, counter: int, balance: int, amount: int) -> Record:
     """A debit after which the card was gone."""
     tenders = (Tender("card_purse", amount),)
     fields = {"card": card(counter, balance), "tenders": tenders, "refers_to": TORN_TID}
-    return till.record(Kind.CARD_EVENT, reason=TORN, **fields).record
+    return till.record(Kind.CARD_EVENT, reason=CARD_TORN, **fields).record
 
 
 def of(*records: Record) -> Purse:

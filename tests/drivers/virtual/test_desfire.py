@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.desfire.frames import Steps, exchange
+from drivers.apdu import Steps
+from drivers.desfire.frames import exchange
 from drivers.desfire.session import PICC, Session, authenticate, get_version, key_version, select
 from drivers.desfire.settings import FileSettings, Generation, RecordFile, Rights
 from drivers.errors import CardRefused

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers import cap
-from drivers.apdu import CommandApdu, ResponseApdu
+from drivers.apdu import CommandApdu, ResponseApdu, Steps
 from drivers.errors import (
     CardForged,
     CardRefused,
@@ -18,7 +18,6 @@ from drivers.errors import (
 from drivers.globalplatform import (
     BLOCK_BYTES,
     Scope,
-    Steps,
     get_status,
     install,
     load,
