@@ -90,16 +90,18 @@ class CardDesk:
         *,
         card_type: str = "member",
         present_s: float = PRESENT_S,
+        lrp: bool = False,
     ) -> bytes:
         """Make the next card ``member``'s; return its reference once the terminal accepts it.
 
         A card torn away is presented once more and the same call does what is missing; a card that
-        is issued already keeps what is on it. NoCard, SiteUnnamed, CardNotAsWritten,
-        CardRegisteredOtherwise, CloudRefused (an unknown member or a wrong token, where the cloud
-        tells, before the card is written), or the DriverError with which the card refused.
+        is issued already keeps what is on it. ``lrp``: the card leaves AES mode for good. NoCard,
+        SiteUnnamed, CardNotAsWritten, CardRegisteredOtherwise, CloudRefused (an unknown member or a
+        wrong token, where the cloud tells, before the card is written), or the ProductError with
+        which the card refused or cannot be written.
         """
         kind = FAMILIES[family]
-        order = self._order(self._sites_for(kind), card_type)
+        order = replace(self._order(self._sites_for(kind), card_type), lrp=lrp)
         if self.cloud is not None:
             self.cloud.check_member(member)
         bench = ReaderBench.wait(self.reader, self.now, present_s)

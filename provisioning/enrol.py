@@ -35,7 +35,7 @@ _TOKEN_BYTES = 32
 class Surroundings:
     """What a terminal finds around it: the broker, its reader, the port of its pages.
 
-    ``scanner_kind``: a second reader, for codes; none when it is empty.
+    ``scanner_kind``: a second reader, for codes or tags; none when it is empty.
     ``data_dir``: where its journal goes, absolute or from its folder.
     ``top_ups``: amounts in minor units that its page takes in cash; none unless staff stand there.
     """
@@ -79,7 +79,7 @@ def enrol(
         write_private(folder / name, content)
     site = authority.site_key(at.site)
     if site is not None:
-        write_private(folder / SITE_KEY, _site_file(site))
+        write_private(folder / SITE_KEY, site_file(site))
     public_key = signing_key.public_key().public_bytes_raw()
     registration = cloud.register_terminal(at, EDDSA, public_key)
     write_private(folder / GRANT, registration.grant)
@@ -117,7 +117,8 @@ def _kept_key(
         raise TerminalMissing(f"{file} is no private key") from error
 
 
-def _site_file(key: SiteKey) -> str:
+def site_file(key: SiteKey) -> str:
+    """What the terminal's ``site.key`` holds."""
     return f'site = "{key.site}"\nslot = {key.slot}\nsecret = "{key.secret.hex()}"\n'
 
 

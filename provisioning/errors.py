@@ -56,6 +56,24 @@ class TerminalMissing(ProvisioningError):
     todo = "Name the terminal's folder, or run `terminal enrol`."
 
 
+class SiteWithoutPlace(ProvisioningError):
+    """A site for whose key cards have no place left."""
+
+    code = "site_without_place"
+    what = "Cards have no place left for a key of this site"
+    kept = "Nothing was changed."
+    todo = "Go on without: cards that sign and codes on phones work there."
+
+
+class ConfigurationOwn(ProvisioningError):
+    """An edge.toml that a person has written in another way than we do."""
+
+    code = "configuration_own"
+    what = "This edge.toml is not ours to change"
+    kept = "The key's file is written; the configuration was not touched."
+    todo = "Write the line into it that stands above, then restart the agent."
+
+
 class NotListed(ProvisioningError):
     """A terminal that never had a certificate here, or was withdrawn."""
 
@@ -157,6 +175,15 @@ class CardProvable(ProvisioningError):
     what = "This card is more than a number"
     kept = "It was not registered."
     todo = "Make it a member card with `card personalise`."
+
+
+class LinkTooLong(ProvisioningError):
+    """An address of the cloud that does not fit into a tag with all that stands behind it."""
+
+    code = "link_too_long"
+    what = "The link does not fit into the tag"
+    kept = "Nothing on the tag was changed."
+    todo = "Give the cloud a shorter address. In LRP mode a link is 16 characters longer."
 
 
 class NoPurse(ProvisioningError):

@@ -46,7 +46,7 @@ class Order:
 
     ``sites``: those that shall know the card, at most as many as its family holds keys of.
     ``transport`` opens cards of a family that is delivered under a key; ``page`` is HOST/PATH of
-    the page that a tag's own message leads a phone to.
+    the page that a tag's own message leads a phone to. ``lrp``: into LRP mode, for good.
     """
 
     keys: CardKeys
@@ -57,6 +57,7 @@ class Order:
     page: str
     wall_s: int
     draw: Callable[[int], bytes]
+    lrp: bool = False
 
     @property
     def day(self) -> int:
@@ -90,6 +91,7 @@ class Personalisation:
     A card torn away anywhere is written again by the same call. ``sites``: of how many a card holds
     keys. ``transport``: whether cards only open with their delivery's transport key. ``number``:
     that of a written card from which its keys come, where the cloud checks what it proves.
+    ``lrp``: whether its cards can leave AES for LRP mode.
     """
 
     family: str
@@ -99,3 +101,4 @@ class Personalisation:
     transport: bool = False
     purse: Purse | None = None
     number: Callable[[Bench, Order], bytes] | None = None
+    lrp: bool = False

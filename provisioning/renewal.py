@@ -1,11 +1,12 @@
-"""Renews what a terminal holds: its certificate for the broker, or the key of its journal.
+"""Renews what a terminal holds: its certificate, the key of its journal, or that of its site.
 
-Both are written so that an interrupted run leaves a terminal that starts, or that the same command
+All are written so that an interrupted run leaves a terminal that starts, or that the same command
 mends. The journal itself is the agent's.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import datetime
 from pathlib import Path
@@ -13,15 +14,26 @@ from typing import NamedTuple
 
 from cryptography import x509
 
+from protocol.errors import Malformed
 from protocol.signing import EDDSA
+from protocol.topics import address
 from provisioning.authority import Authority
 from provisioning.certificate import renewed_from
 from provisioning.cloud_api import CloudApi
-from provisioning.enrol import CONFIGURATION, TLS_CERTIFICATE, kept_signing_key
-from provisioning.errors import TerminalMissing
+from provisioning.enrol import (
+    CONFIGURATION,
+    SITE_KEY,
+    TLS_CERTIFICATE,
+    kept_signing_key,
+    site_file,
+)
+from provisioning.errors import ConfigurationOwn, NotListed, SiteWithoutPlace, TerminalMissing
 from provisioning.vault import write_private
 
 _NEXT_KEY = "signing.next.pem"
+# The head of the table, and in it the line with which a terminal says that it has no site's key.
+_KEYS = re.compile(r"^\[keys\][ \t]*\n", re.MULTILINE)
+_NO_SITE = re.compile(r'^site = ""\n', re.MULTILINE)
 
 
 class Renewed(NamedTuple):
@@ -67,3 +79,43 @@ def open_epoch(folder: Path, cloud: CloudApi, *, trusted: bool) -> str:
     write_private(grant, granted.grant)
     (folder / _NEXT_KEY).replace(signing)
     return terminal
+
+
+def give_site_key(folder: Path, authority: Authority) -> str:
+    """Write the key of its site to an enrolled terminal, and name it in edge.toml; return the site.
+
+    The key comes first: interrupted, the terminal starts as before. TerminalMissing, NotListed for
+    one that was withdrawn or stands elsewhere, SiteWithoutPlace, ConfigurationOwn.
+    """
+    file = folder / CONFIGURATION
+    try:
+        text = file.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+        at = address(document["tenant"], document["site"], document["terminal"])
+        named = document["keys"].get("site", "")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, Malformed) as error:
+        raise TerminalMissing(f"{file}: {error}") from error
+    if at not in authority.terminals():
+        raise NotListed(f"{at.terminal} at {at.site} of {at.tenant}")
+    key = authority.site_key(at.site)
+    if key is None:
+        raise SiteWithoutPlace(at.site)
+    write_private(folder / (named or SITE_KEY), site_file(key))
+    if not named:
+        write_private(file, _naming_site_key(text))
+    return at.site
+
+
+def _naming_site_key(text: str) -> str:
+    """edge.toml with one line more, or another; whatever else stands in it stays as it is."""
+    line = f'site = "{SITE_KEY}"\n'
+    named = _KEYS.sub(lambda head: head[0] + line, _NO_SITE.sub("", text, count=1), count=1)
+    wanted = tomllib.loads(text)
+    wanted["keys"]["site"] = SITE_KEY
+    try:
+        same = tomllib.loads(named) == wanted
+    except tomllib.TOMLDecodeError:
+        same = False
+    if not same:
+        raise ConfigurationOwn(f"[keys]: {line.strip()}")
+    return named

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from drivers.apdu import CommandApdu, ResponseApdu, refused
 from drivers.card import CardIdentity, CardKind, CardTrust, Dialogue
-from drivers.errors import CardForeign, CardForged, CardRefused, CardUnknown
+from drivers.errors import CardForeign, CardForged, CardIssued, CardRefused, CardUnknown
 from drivers.reader import Presented
 from drivers.secure_channel import ev2, lrp_messaging
 from drivers.secure_channel.channel import CommunicationMode
@@ -229,45 +229,67 @@ def find_uid() -> Generator[CommandApdu, ResponseApdu, bytes]:
 
 
 def personalise(
-    keys: TagKeys, template: SunTemplate, nonce: Callable[[], bytes], *, lrp: bool = False
+    keys: TagKeys,
+    layout: Callable[[SunMode], SunTemplate],
+    nonce: Callable[[], bytes],
+    *,
+    lrp: bool = False,
 ) -> Generator[CommandApdu, ResponseApdu, bytes]:
     """Give a blank tag its keys, file and settings; read all back; return its UID.
 
     The change key comes last, and each key's version says whether it is there already: a tag torn
-    away at any point is presented again and gets what it lacks. ``lrp`` cannot be taken back.
+    away at any point is presented again and gets what it lacks. CardIssued for a finished tag:
+    new settings would set its read counter back, and the cloud takes no count twice. ``lrp``
+    cannot be taken back: a tag in LRP mode stays there, asked for or not, and a tag that was
+    finished in AES mode is CardRefused. ``layout`` gives the file for a mode.
     """
     yield from _select()
     uid = yield from read_uid()
     slots = keys.slots(uid)
-    opened, issued = yield from _open_to_change(slots, nonce)
+    opened = yield from _open_to_change(slots[CHANGE_SLOT], nonce, lrp=lrp)
+    mode = SunMode.LRP if lrp else opened.mode
+    template = layout(mode)  # what cannot be laid out is found before AES mode is left for good
+    if opened.mode is not mode:
+        yield from _leave_aes(opened.session)
+        opened = yield from _open_to_change(slots[CHANGE_SLOT], nonce, lrp=lrp)
+        if opened.mode is not mode:
+            raise CardRefused(_OK, "the tag says that it is in LRP mode, and is not")
     session = opened.session
-    if lrp and opened.mode is SunMode.AES:
-        option, data = _LRP_FOR_GOOD
-        yield from _protected(session, _CONFIGURE, bytes((option,)), FULL, data)
-        yield from _select()
-        opened, issued = yield from _open_to_change(slots, nonce)
-        session = opened.session
     for slot in range(1, len(slots)):
         yield from _put_key(session, slot, slots[slot])
     yield from _write_file(session, template)
     yield from _set_file(session, template)
-    if not issued:
-        yield from _put_change_key(session, slots[CHANGE_SLOT])
+    yield from _put_change_key(session, slots[CHANGE_SLOT])
     return uid
 
 
+def _leave_aes(session: Session) -> Steps:
+    """Switch to LRP mode for good (NT4H2421Gx, 10.5.1).
+
+    The session is over with it. Real tags answer without a MAC; AN12321 shows one. Neither is
+    believed: the next authentication tells the mode.
+    """
+    option, data = _LRP_FOR_GOOD
+    yield from _protected(session, _CONFIGURE, bytes((option,)), FULL, data, answered=PLAIN)
+    yield from _select()
+
+
 def _open_to_change(
-    slots: tuple[bytes, ...], nonce: Callable[[], bytes]
-) -> Generator[CommandApdu, ResponseApdu, tuple[Opened, bool]]:
-    """Authenticate with the factory's change key, or with ours where the tag has it already."""
-    for key, issued in ((FACTORY_KEY, False), (slots[CHANGE_SLOT], True)):
+    own: bytes, nonce: Callable[[], bytes], *, lrp: bool
+) -> Generator[CommandApdu, ResponseApdu, Opened]:
+    """Authenticate with the factory's change key; a tag that has our ``own`` is finished."""
+    for key in (FACTORY_KEY, own):
         try:
             opened = yield from authenticate(CHANGE_SLOT, key, nonce())
         except CardForeign:
             continue
         if opened is None:
             raise CardRefused(_WAIT, "the tag makes everybody wait after wrong attempts")
-        return opened, issued
+        if key == FACTORY_KEY:
+            return opened
+        if lrp and opened.mode is SunMode.AES:
+            raise CardRefused(_OK, "it was finished in AES mode, where it stays: take a new tag")
+        raise CardIssued
     raise CardForeign("its change key is neither the factory's nor ours")
 
 

@@ -67,6 +67,12 @@ def personalise(
     site: Site = "",
     reader: ReaderName = "pcsc",
     card_type: CardType = "member",
+    lrp: Annotated[
+        bool,
+        typer.Option(
+            "--lrp", help="An ntag424 leaves AES for LRP mode. Nothing ever takes it back."
+        ),
+    ] = False,
     allow_virtual: VirtualReaders = False,
 ) -> None:
     """Make a blank card a member's: write it, read it back as a terminal does, register it.
@@ -76,12 +82,16 @@ def personalise(
     kind = chosen(FAMILIES, family)
     if kind.transport and transport_key_file is None:
         raise typer.BadParameter(f"cards of family {family} need --transport-key-file")
+    if lrp and not kind.lrp:
+        raise typer.BadParameter(f"cards of family {family} have no LRP mode")
     transport = _key_in(transport_key_file) if transport_key_file else NO_TRANSPORT_KEY
     api = cloud_api(cloud, token_file)
     try:
         with _desk(authority, site, reader, allow_virtual, api, _page(cloud), transport) as desk:
+            if lrp:
+                print("--lrp is for good: this tag will never speak AES again, here or elsewhere.")
             print("Put the blank card on the reader.")
-            reference = desk.personalise(family, member, card_type=card_type)
+            reference = desk.personalise(family, member, card_type=card_type, lrp=lrp)
     finally:
         api.close()
     print(f"The card is {member}'s. Its reference in records is {reference.hex()}.")

@@ -1,4 +1,4 @@
-"""The commands of terminals: enrol, list, renew, a new epoch, withdraw."""
+"""The commands of terminals: enrol, list, renew, a new epoch, a site's key, withdraw."""
 
 from __future__ import annotations
 
@@ -134,6 +134,16 @@ def epoch(
     finally:
         api.close()
     print(f"{terminal} has a new key and the grant for its next epoch. Restart its agent.")
+
+
+@app.command("site-key")
+def site_key(folder: TerminalFolder, authority: AuthorityFolder) -> None:
+    """Give an enrolled terminal the key of its site, which opens cards with secret keys.
+
+    For a terminal that was enrolled without one, or lost it. Restart the agent afterwards.
+    """
+    site = renewal.give_site_key(folder, Authority(authority))
+    print(f"The terminal has the key of {site}. Restart its agent.")
 
 
 @app.command("withdraw")

@@ -13,21 +13,28 @@ from drivers.cards.ntag424 import (
 )
 from protocol.card_keys import card_input
 from protocol.sun import SunMode
-from protocol.sun_link import APPLICATION, LABEL_BYTES, template
+from protocol.sun_link import APPLICATION, LABEL_BYTES, SunTemplate, template
+from provisioning.errors import LinkTooLong
 from provisioning.personalisation import Bench, Order, Personalisation
 
 
 def write(bench: Bench, order: Order) -> None:
-    """See Personalisation; a tag that is issued already is written the same again."""
+    """See Personalisation."""
     uid = bench.hold(find_uid())
     [site] = order.sites
     change, spare = (
         order.keys.estate.change_key(card_input(uid, APPLICATION, slot))
         for slot in (CHANGE_SLOT, SPARE_SLOT)
     )
-    layout = template(order.page, site.site, order.tenant[:LABEL_BYTES], SunMode.AES)
+
+    def layout(mode: SunMode) -> SunTemplate:
+        try:
+            return template(order.page, site.site, order.tenant[:LABEL_BYTES], mode)
+        except ValueError as error:
+            raise LinkTooLong(f"{order.page} in {mode.name} mode: {error}") from error
+
     keys = TagKeys(change, spare, site)
-    bench.hold(personalise(keys, layout, lambda: order.draw(NONCE_BYTES)))
+    bench.hold(personalise(keys, layout, lambda: order.draw(NONCE_BYTES), lrp=order.lrp))
 
 
 def number(bench: Bench, _order: Order) -> bytes:
@@ -35,4 +42,4 @@ def number(bench: Bench, _order: Order) -> bytes:
     return bench.hold(find_uid())
 
 
-PERSONALISATION = Personalisation(FAMILY, write, sites=1, number=number)
+PERSONALISATION = Personalisation(FAMILY, write, sites=1, number=number, lrp=True)

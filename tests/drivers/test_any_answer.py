@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from drivers.cards import felica, felica_standard, ntag424, ultralight
 from drivers.errors import DriverError
 from drivers.reader import Presented, Technology
 from protocol.card_keys import card_input
-from protocol.sun import SunMode
 from protocol.sun_link import template
 from tests.drivers.frame_world import ESTATE, SITE, SITE_TRUST
 from tests.drivers.world import NONCE, TENANT
@@ -50,7 +50,7 @@ APDUS: dict[str, Callable[[], Generator[Any, ResponseApdu, Any]]] = {
     "ntag424": lambda: ntag424.identify(SITE_TRUST, Presented("direct", b"", None), NONCE),
     "ntag424 by its message": lambda: ntag424.identify_by_sun(SITE_TRUST, UID),
     "ntag424 issued": lambda: ntag424.personalise(
-        _tag_keys(), template("card.example/t", "pier", TENANT, SunMode.AES), lambda: NONCE
+        _tag_keys(), partial(template, "card.example/t", "pier", TENANT), lambda: NONCE
     ),
 }
 # Answers that get further than noise does, and noise.

@@ -31,7 +31,6 @@ from drivers.virtual.cards.ntag424 import Ntag424Card
 from drivers.virtual.cards.ntag424_state import Ntag424State
 from drivers.virtual.faults import FrameCard, VirtualCard
 from protocol.desfire_purse import key_input
-from protocol.sun import SunMode
 from protocol.sun_link import template
 from tests.bench.family_taps import TAPS
 from tests.drivers import (
@@ -231,8 +230,8 @@ def _target(make: Callable[[], VirtualCard | FrameCard], talk: Talk, exchanges: 
 
 
 def _ntag_steps() -> Steps:
-    layout = template("card.example/t", SITE.site, "harbour", SunMode.AES)
-    return ntag424.personalise(test_ntag424.tag_keys(), layout, lambda: NONCE)
+    layout = partial(template, "card.example/t", SITE.site, "harbour")
+    return ntag424.personalise(test_ntag424.tag_keys(), layout, lambda: NONCE, lrp=True)
 
 
 def _java_steps(protocol: int) -> Steps:

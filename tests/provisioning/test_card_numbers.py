@@ -20,6 +20,9 @@ from cloud.storage.schema import cards
 from drivers.apdu import CommandApdu, Steps
 from drivers.cards.ntag424 import DF_NAME, read_link
 from drivers.virtual.faults import FrameCard
+from protocol.record import CardClass
+from protocol.sun import AES_PICC_BYTES, LRP_PICC_BYTES
+from protocol.sun_link import parse
 from provisioning.authority import Authority, init
 from provisioning.cards import FAMILIES
 from provisioning.cloud_api import CloudApi
@@ -59,34 +62,49 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     database.close()
 
 
-def made(world: World, family: str) -> DirectReader:
+def made(world: World, family: str, *, lrp: bool = False) -> DirectReader:
     """A card of Ann's, on a reader."""
     card = BLANKS[family](TRANSPORT.secret)
     assert not isinstance(card, FrameCard)
     reader = DirectReader(card)
-    card_desk(world.authority, reader, "quay", cloud=world.api).personalise(family, "ann")
+    desk = card_desk(world.authority, reader, "quay", cloud=world.api)
+    desk.personalise(family, "ann", lrp=lrp)
     reader.card.reset()
     return reader
 
 
-def phone(world: World, reader: DirectReader, role: Role | None = None) -> httpx.Response:
-    """Hold a phone to the tag, and open what it reads."""
+def held(reader: DirectReader) -> str:
+    """Hold a phone to the tag: the link that it reads."""
 
     def reading() -> Steps[bytes]:
         yield CommandApdu(0x00, 0xA4, 0x04, 0x00, DF_NAME, ne=256)
         return (yield from read_link())
 
-    link = do(reading(), reader).decode()
+    return do(reading(), reader).decode()
+
+
+def opened(world: World, link: str, role: Role | None = None) -> httpx.Response:
+    """Open a link."""
     path = link.removeprefix("https://cloud.example")
     headers = {} if role is None else {"Authorization": f"Bearer {world.front.tokens[role]}"}
     return httpx.get(world.url + path, headers=headers, trust_env=False)
 
 
-def test_a_phone_at_a_tag_that_the_desk_made(world: World) -> None:
-    reader = made(world, "ntag424")
-    assert phone(world, reader).json() == {"tenant": "acme", "member": None, "state": None}
-    whose = phone(world, reader, Role.READER).json()
+@pytest.mark.parametrize("lrp", [False, True], ids=["aes", "lrp"])
+def test_a_phone_at_a_tag_that_the_desk_made(world: World, *, lrp: bool) -> None:
+    reader = made(world, "ntag424", lrp=lrp)
+    first = held(reader)
+    assert len(parse(first.encode()).picc) == (LRP_PICC_BYTES if lrp else AES_PICC_BYTES)
+    nobody = {"tenant": "acme", "member": None, "state": None}
+    assert opened(world, first).json() == nobody
+    assert opened(world, first).json()["code"] == "tag_copied"
+    at_terminal = card_desk(world.authority, reader, "quay").show()
+    assert at_terminal.identity.assurance is CardClass.SECURE
+    assert at_terminal.identity.counter == 1
+    whose = opened(world, held(reader), Role.READER).json()
     assert whose == {"tenant": "acme", "member": "ann", "state": "active"}
+    card_desk(world.authority, reader, "quay", cloud=world.api).personalise("ntag424", "ann")
+    assert opened(world, held(reader)).json() == nobody
 
 
 @pytest.mark.parametrize("family", [name for name, kind in FAMILIES.items() if kind.purse])

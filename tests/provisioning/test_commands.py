@@ -25,6 +25,7 @@ COMMANDS = [
     ["terminal", "list"],
     ["terminal", "renew"],
     ["terminal", "epoch"],
+    ["terminal", "site-key"],
     ["terminal", "withdraw"],
     ["card", "personalise"],
     ["card", "register"],

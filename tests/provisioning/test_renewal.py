@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,17 +14,27 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from typer.testing import CliRunner
 
 import run
+from protocol.card_keys import SITE_SLOTS
 from protocol.topics import address
+from provisioning.__main__ import app
 from provisioning.authority import TERMINAL_DAYS, Authority, init, private_pem, request
 from provisioning.cloud_api import CloudApi
 from provisioning.demo.residents import TENANT
 from provisioning.demo.town import Town
 from provisioning.enrol import Surroundings, enrol
-from provisioning.errors import BadRequest, CloudUnreachable, NotListed, TerminalMissing
+from provisioning.errors import (
+    BadRequest,
+    CloudUnreachable,
+    ConfigurationOwn,
+    NotListed,
+    SiteWithoutPlace,
+    TerminalMissing,
+)
 from provisioning.processes import free_port
-from provisioning.renewal import open_epoch, renew
+from provisioning.renewal import give_site_key, open_epoch, renew
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 AT = address("acme", "site-1", "t-0001")
@@ -88,6 +100,70 @@ def test_only_a_terminal_of_this_authority_that_is_on_the_list_is_renewed(
     (folder / "tls.pem").unlink()
     with pytest.raises(TerminalMissing):
         renew(folder, authority, NOW, at_once=True)
+
+
+OWN_WORDS = """\
+tenant = "acme"  # ours
+site = "site-1"
+terminal = "t-0001"
+
+[keys]
+signing = "signing.pem"
+{site}cloud = [
+  "-8:00",
+]
+
+[http]
+port = 8100
+"""
+
+
+@pytest.mark.parametrize("line", ["", 'site = ""\n'], ids=["none", "empty"])
+def test_an_enrolled_terminal_is_given_the_key_of_its_site(
+    folder: Path, authority: Authority, line: str
+) -> None:
+    file, key = folder / "edge.toml", folder / "site.key"
+    file.write_text(OWN_WORDS.format(site=line))
+    typed = ["terminal", "site-key", str(folder), "--authority", str(authority.folder)]
+    assert "the key of site-1" in CliRunner().invoke(app, typed, catch_exceptions=False).output
+    named = 'site = "site.key"\n'
+    assert file.read_text() == OWN_WORDS.format(site="").replace("[keys]\n", "[keys]\n" + named)
+    given = tomllib.loads(key.read_text())
+    mine = authority.cards.estate.site_key("site-1", 0)
+    assert given == {"site": "site-1", "slot": 0, "secret": mine.secret.hex()}
+    assert [each.stat().st_mode & 0o777 for each in (file, key)] == [0o600, 0o600]
+    key.unlink()
+    before = file.read_text()
+    assert give_site_key(folder, authority) == "site-1"
+    assert (file.read_text(), tomllib.loads(key.read_text())) == (before, given)
+
+
+def test_a_site_key_is_for_listed_terminals_of_sites_with_a_place(
+    folder: Path, authority: Authority, tmp_path: Path
+) -> None:
+    file, key = folder / "edge.toml", folder / "site.key"
+    with pytest.raises(TerminalMissing):
+        give_site_key(folder, authority)
+    file.write_text(OWN_WORDS.format(site="").replace("site-1", "site-2"))
+    with pytest.raises(NotListed):
+        give_site_key(folder, authority)
+    own = OWN_WORDS.format(site="").replace("[keys]", "[ keys ]")
+    file.write_text(own)
+    with pytest.raises(ConfigurationOwn, match=re.escape('site = "site.key"')):
+        give_site_key(folder, authority)
+    assert file.read_text() == own
+    key.unlink()
+    full = init(tmp_path / "full", "acme", NOW)
+    for number in range(SITE_SLOTS):
+        full.site_key(f"other-{number}")
+    tls = ec.generate_private_key(ec.SECP256R1())
+    full.sign(request(AT, tls), AT, NOW)
+    with pytest.raises(SiteWithoutPlace):
+        give_site_key(folder, full)
+    authority.withdraw(AT.terminal)
+    with pytest.raises(NotListed):
+        give_site_key(folder, authority)
+    assert not key.exists()
 
 
 def _agent(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

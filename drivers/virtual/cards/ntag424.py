@@ -12,13 +12,23 @@ from drivers.secure_channel.ev2 import Session, crc32
 from drivers.virtual.cards.ntag424_state import FILE_BYTES, KEYS, Ntag424State
 from drivers.virtual.command import Command, Refused, parse
 from protocol.block_cipher import xor
-from protocol.sun import PiccData, SunMode, seal_file, seal_picc, sun_mac
+from protocol.sun import (
+    AES_PICC_BYTES,
+    LRP_PICC_BYTES,
+    MAC_BYTES,
+    PiccData,
+    SunMode,
+    seal_file,
+    seal_picc,
+    sun_mac,
+)
 
 DF_NAME, FILE_ID = bytes.fromhex("D2760000850101"), b"\xe1\x04"
 FAILURES_FREE = 50
 """Wrong attempts in a row before the tag makes everybody wait."""
 
 _FREE = 14
+_LRP_BIT = 0x02  # of PDCap2.1, and of what a reader asks for in PCDCap2.1
 _FULL, _MAC, _PLAIN = CommunicationMode.FULL, CommunicationMode.MAC, CommunicationMode.PLAIN
 _HISTORICAL = bytes.fromhex("7777710280")
 _VERSION = bytes.fromhex("04040230001105"), bytes.fromhex("04040201021105")
@@ -162,8 +172,8 @@ class Ntag424Card:
         self._session = None
         if len(payload) < 2 or payload[0] >= KEYS:
             raise Refused(0x9140)
-        if (payload[2:3] == b"\x02") != state.lrp:
-            raise Refused(0x919D)
+        if bool(payload[2:3] and payload[2] & _LRP_BIT) != state.lrp:
+            raise Refused(0x919D)  # table 19: who asks for the other mode is turned away
         if state.failures >= FAILURES_FREE:
             raise Refused(0x91AD)
         scheme = lrp_messaging if state.lrp else ev2
@@ -225,9 +235,11 @@ class Ntag424Card:
         header, data = session.card_unwrap(0x5F, payload, 1, mode=_FULL)
         if header != b"\x02" or len(data) not in (3, 21):
             raise Refused(0x917E)
-        if any(offset > FILE_BYTES for offset in _offsets(data)):
+        if len(data) > 3 and not _fits(data, LRP_PICC_BYTES if self.state.lrp else AES_PICC_BYTES):
             raise Refused(0x919E)
         self.state.settings = data
+        if self.state.sdm:  # enabling it starts the count anew (NT4H2421Gx, 9.3.1)
+            self.state.reads = 0
         return session.card_wrap(mode=_MAC), _OK
 
     def _get_file_counters(self, payload: bytes) -> Answer:
@@ -264,13 +276,29 @@ class Ntag424Card:
         return (at, length), payload[7:]
 
     def _set_configuration(self, payload: bytes) -> Answer:
+        """Option 05 alone. With LRP mode the session is over, and its end has no MAC."""
         session = self._open({0})
         header, data = session.card_unwrap(0x5C, payload, 1, mode=_FULL)
-        if header != b"\x05" or len(data) != 10:
+        if header != b"\x05":
             raise Refused(0x919E)
-        self.state.lrp = self.state.lrp or bool(data[4] & 0x02)
+        if len(data) != 10:
+            raise Refused(0x917E)
+        if data[4] & _LRP_BIT and not self.state.lrp:
+            self.state.lrp, self._session = True, None
+            return b"", _OK
         return session.card_wrap(mode=_MAC), _OK
 
 
-def _offsets(settings: bytes) -> list[int]:
-    return [int.from_bytes(settings[at : at + 3], "little") for at in range(6, len(settings), 3)]
+def _fits(settings: bytes, picc_bytes: int) -> bool:
+    """Whether the tag can write its message there (NT4H2421Gx, tables 69 and 71), in characters."""
+    numbers = [int.from_bytes(settings[at : at + 3], "little") for at in range(6, 21, 3)]
+    picc_at, window_at, data_at, length, mac_at = numbers
+    picc_end, mac_end = picc_at + 2 * picc_bytes, mac_at + 2 * MAC_BYTES
+    return (
+        max(picc_end, mac_end) <= FILE_BYTES
+        and window_at <= data_at
+        and 0 < length <= mac_at - data_at
+        and not length % 32
+        and (data_at >= picc_end or picc_at >= data_at + length)
+        and (mac_at >= picc_end or picc_at >= mac_end)
+    )

@@ -12,6 +12,7 @@ from drivers.virtual.cards.ntag424_state import Ntag424State
 from protocol import sun_link
 from protocol.sun import SunMode
 from tests.drivers import test_ntag424 as dialogue
+from tests.drivers import test_ntag424_lrp as lrp
 from tests.drivers.planting import Mutants, constant, instead, replaced
 
 
@@ -41,6 +42,18 @@ MUTANTS: Mutants = {
         lambda: dialogue.test_a_tag_torn_away_at_any_command_is_issued_the_next_time(
             SunMode.AES, answer_lost=True
         ),
+    ),
+    "a tag that never leaves AES": (
+        replaced(ntag424, "_LRP_BIT", instead(0)),
+        lrp.test_lrp_mode_ends_the_session_and_aes_for_good,
+    ),
+    "the desk does not ask for LRP mode": (
+        replaced(family, "_LRP_FOR_GOOD", instead((0x05, bytes(10)))),
+        lambda: dialogue.test_an_issued_tag_is_proved(SunMode.LRP),
+    ),
+    "a message anywhere in the file": (
+        replaced(ntag424, "_fits", constant(value=True)),
+        lambda: lrp.test_a_message_must_have_room_in_the_file(SunMode.LRP),
     ),
     "the message of any tag taken": (
         replaced(sun_link, "verify", constant(None)),
