@@ -38,6 +38,10 @@ class ExchangeTimeout(DriverError):
     todo = "Take the card away and present it again."
 
 
+class CardSilent(ExchangeTimeout):
+    """A card that leaves a frame unanswered and is there: it was just selected again."""
+
+
 class CardGone(DriverError):
     """The card left the reader before its work was done."""
 

@@ -37,6 +37,7 @@ logging.captureWarnings(capture=False)
 logging.getLogger("nfc").setLevel(logging.CRITICAL)
 
 AirError = (nfc.clf.CommunicationError, nfc.tag.TagCommandError)
+Silence = nfc.clf.TimeoutError  # the one of them that is no answer at all
 
 
 class Line(nfc.clf.transport.TTY):  # type: ignore[misc]  # nfcpy has no types

@@ -55,7 +55,8 @@ class Reader(Protocol):
     def transmit(self, command: bytes, deadline_s: float) -> bytes:
         """Return the card's answer; CardGone, ExchangeTimeout after ``deadline_s``, ReaderLost.
 
-        ``command`` and answer are what the presented card's technology has: APDUs or frames.
+        ``command`` and answer are what the presented card's technology has: APDUs or frames. After
+        CardSilent, which is for frames alone, the card is selected anew and may be asked again.
         """
 
     def wait_for_removal(self, timeout_s: float) -> bool:

@@ -11,7 +11,14 @@ from itertools import cycle
 from typing import Any
 
 from drivers.atr import from_ats, takes_extended_length
-from drivers.errors import CardGone, DriverError, ExchangeTimeout, ReaderLost, ReaderRefused
+from drivers.errors import (
+    CardGone,
+    CardSilent,
+    DriverError,
+    ExchangeTimeout,
+    ReaderLost,
+    ReaderRefused,
+)
 from drivers.lane import Lane
 from drivers.reader import Presented, Reader, ReaderKind, ReaderSettings, Technology
 
@@ -38,8 +45,19 @@ _LOOKS = (("106A",), ("106A", "212F")) * 4 + (("106A",), ("106A", "106B"))
 _UDP_LOOKS = (("106A",),)
 
 
+# A card that comes into the field has too little power for its first answer now and then.
+ACTIVATIONS = 3
+
 # Bits of SAK that say ISO/IEC 14443-4, or MIFARE Classic and its kin (NXP AN10833, section 3).
-_SAK_MORE = 0x78
+_SAK_ISO_DEP, _SAK_MORE = 0x20, 0x78
+_B_ISO_DEP, _B_PROTOCOL_AT = 0x01, 10  # in SENSB_RES (ISO/IEC 14443-3, 7.9.4.4)
+
+
+def _speaks_iso_dep(target: Any) -> bool:
+    """Whether a found card says that it takes APDUs."""
+    if target.brty.endswith("A"):
+        return bool(target.sel_res and target.sel_res[0] & _SAK_ISO_DEP)
+    return bool(target.brty.endswith("B") and target.sensb_res[_B_PROTOCOL_AT] & _B_ISO_DEP)
 
 
 def _technology(target: Any) -> Technology:
@@ -60,10 +78,10 @@ def _number(target: Any) -> bytes:
 class NfcReader:
     """One contactless reader; ``open_nfc`` makes it. All of nfcpy runs on the lane's thread."""
 
-    def __init__(self, settings: ReaderSettings, frontend: Any, air_errors: Any) -> None:
+    def __init__(self, settings: ReaderSettings, library: Any) -> None:
         self._path = settings.path or "usb"
-        self._frontend = frontend
-        self._air_errors = air_errors
+        self._frontend = library.Frontend()
+        self._air_errors, self._silence = library.AirError, library.Silence
         self._lane = Lane(f"nfc {self._path}")
         self._looks = cycle(_UDP_LOOKS if self._path.startswith(UDP_PREFIX) else _LOOKS)
         self._idle_from = self._seen_at = 0.0
@@ -121,20 +139,29 @@ class NfcReader:
 
     def _hold(self, target: Any) -> Presented | None:
         """Start talking to the card; None when it is gone again."""
-        self._target, self._seen_at = target, time.monotonic()
-        try:
-            self._tag = self._frontend.activate(target)
-        except self._air_errors:
-            return None
-        except (LookupError, ValueError, TypeError):
-            self._tag = None  # its answer to select is garbage: a card, but none that we can read
+        self._target, self._seen_at, self._native = target, time.monotonic(), None
+        self._tag = self._activated(target)
+        for _ in range(ACTIVATIONS - 1):
+            if self._tag is not None or not _speaks_iso_dep(target):
+                break
+            if not self._is_there():
+                return None
+            self._tag = self._activated(target)
+        if self._tag is None and _speaks_iso_dep(target):
+            return Presented(self._path, b"", _number(target))  # whose every exchange is CardGone
         if self._tag is None:
             self._native = _technology(target)
             sak = target.sel_res[0] if target.sel_res else None
             return Presented(self._path, b"", _number(target), technology=self._native, sak=sak)
-        self._native = None
         atr = from_ats(self._frontend.ats)
         return Presented(self._path, atr, _number(target), extended=takes_extended_length(atr))
+
+    def _activated(self, target: Any) -> Any:
+        """Nfcpy's tag for a card that takes APDUs; None when it did not answer, or garbage."""
+        try:
+            return self._frontend.activate(target)
+        except (*self._air_errors, LookupError, ValueError, TypeError):
+            return None
 
     def _transmit(self, command: bytes, deadline_s: float) -> bytes:
         if self._tag is None and self._native in (None, Technology.NUMBER):
@@ -148,10 +175,13 @@ class NfcReader:
             self._seen_at = time.monotonic()
             return answer
         except self._air_errors as error:
-            self._tag = self._native = None
-            if self._is_there():
+            native, self._tag, self._native = self._native, None, None
+            if not self._is_there():
+                raise CardGone(str(error)) from error
+            if native is None or not isinstance(error, self._silence):
                 raise ExchangeTimeout(str(error)) from error
-            raise CardGone(str(error)) from error
+            self._native = native  # looking for the card has selected it anew
+            raise CardSilent(str(error)) from error
         finally:
             self._frontend.deadline = float("inf")
 
@@ -189,7 +219,7 @@ def open_nfc(settings: ReaderSettings) -> Reader:
         library = import_module("drivers.nfc_frontend")
     except ImportError as error:
         raise ReaderRefused(f"nfcpy is not installed ({error.name})") from error
-    reader = NfcReader(settings, library.Frontend(), library.AirError)
+    reader = NfcReader(settings, library)
     try:
         reader.connect()
     except DriverError:

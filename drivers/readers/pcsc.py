@@ -141,18 +141,37 @@ class PcscReader:
             return None
         self._card, self._t0 = card, protocol == scard.SCARD_PROTOCOL_T0
         if storage := storage_card(atr):
-            named, only_a_number = storage.card_name, Technology.NUMBER
-            return Presented(name, b"", self._number(), technology=only_a_number, card_name=named)
+            return self._storage(name, storage.card_name)
         extended = not self._t0 and takes_extended_length(atr)
         return Presented(name, atr, extended=extended)
 
+    def _storage(self, name: str, card_name: int) -> Presented | None:
+        """A card that the reader only describes, with its number; None when it is gone again."""
+        try:
+            number = self._number()
+        except CardGone:
+            if not self._is_there():
+                return None
+            number = None
+        only_a_number = Technology.NUMBER
+        return Presented(name, b"", number, technology=only_a_number, card_name=card_name)
+
     def _number(self) -> bytes | None:
-        """Ask the reader for the number of a card that it only describes; None if it won't tell."""
+        """Ask the reader for the number of such a card; None if it won't tell, CardGone."""
         try:
             response = ResponseApdu.decode(self._transmit(_GET_NUMBER))
-        except (CardGone, CardRefused):
+        except CardRefused:
             return None
         return response.data if response.ok else None
+
+    def _is_there(self) -> bool:
+        """Whether the card that failed can be selected anew."""
+        scard = self._scard
+        protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
+        code, _ = scard.SCardReconnect(
+            self._card, scard.SCARD_SHARE_EXCLUSIVE, protocols, scard.SCARD_UNPOWER_CARD
+        )
+        return bool(code == scard.SCARD_S_SUCCESS)
 
     def _transmit(self, command: bytes) -> bytes:
         if self._card is None:
