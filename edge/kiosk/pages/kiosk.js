@@ -352,16 +352,16 @@ function takeResult(view) {
   const lasts = view.lasts_s * 1000 || RESULT_MS;
   state.news = view.news;
   state.result = { view, from: now, until: now + lasts };
-  if (state.placed) settle(view.panel);
+  settle(view.panel);
   state.placed = null;
   play(view.panel.tone);
 }
 
-/** What the page's own order leaves of the choice: who paid in goes on with the same basket. */
-function settle(panel) {
-  if (panel.tone === "no") state.short ||= panel.top_up;
-  else if (state.placed.top_up) state.toppingUp = state.short = false;
-  else if (panel.picture !== "balance") forgetChoice();
+/** What a result leaves of the choice: a sale nothing, whoever placed it; who paid in goes on. */
+function settle({ tone, picture, top_up: isShort }) {
+  if (tone === "no") state.short ||= isShort;
+  else if (picture === "sale") forgetChoice();
+  else if (picture === "top_up") state.toppingUp = state.short = false;
 }
 
 function take(view, stamp) {

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
+from cloud.console.shell import LANGUAGE_COOKIE
+from cloud.console.texts import Language
 from cloud.http.identity import CONSOLE_PATH, SESSION_COOKIE, Role
 from tests.cloud.day import live_a_morning
 from tests.cloud.front import Front, front, new_ledger
@@ -58,6 +60,20 @@ class Console:
             value = self.front.backend.guard.sessions.log_in(self.front.tokens[role], ADDRESS)
             made.cookies.set(SESSION_COOKIE, value, domain=ADDRESS, path=CONSOLE_PATH)
         return made
+
+
+def choose(tab: Page, language: Language) -> None:
+    """Prefer ``language`` as the toggle would."""
+    tab.context.add_cookies(
+        [
+            {
+                "name": LANGUAGE_COOKIE,
+                "value": language.value,
+                "domain": ADDRESS,
+                "path": CONSOLE_PATH,
+            }
+        ]
+    )
 
 
 @pytest.fixture

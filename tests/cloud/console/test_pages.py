@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from cloud.console.shell import LANGUAGE_COOKIE
 from cloud.console.texts import Language
-from cloud.http.identity import CONSOLE_PATH, Role
-from tests.cloud.console.conftest import ADDRESS, Console
+from cloud.http.identity import Role
+from tests.cloud.console.conftest import Console, choose
 from tests.services.browser import accessibility_report, screenshot, shows_chinese
 
 pytestmark = pytest.mark.browser
@@ -41,20 +40,6 @@ PAGES: dict[str, tuple[str, int, str, str]] = {
 
 # Pages that the papers show.
 PICTURED = ("overview", "terminals", "member", "record")
-
-
-def choose(tab: Page, language: Language) -> None:
-    """Prefer ``language`` as the toggle would."""
-    tab.context.add_cookies(
-        [
-            {
-                "name": LANGUAGE_COOKIE,
-                "value": language.value,
-                "domain": ADDRESS,
-                "path": CONSOLE_PATH,
-            }
-        ]
-    )
 
 
 @pytest.mark.parametrize("language", Language)

@@ -13,6 +13,7 @@ from msgspec import structs
 from playwright.sync_api import Browser, Page, expect
 
 import run
+from cloud.console.texts import Language
 from cloud.fleet import store
 from cloud.http.identity import Role
 from cloud.ledger.transaction import Ledger
@@ -20,7 +21,7 @@ from protocol import command
 from protocol.command import CommandDone, Verb
 from protocol.record import Card, CardClass, Kind, Tender
 from protocol.status import Status
-from tests.cloud.console.conftest import Console
+from tests.cloud.console.conftest import Console, choose
 from tests.cloud.day import commit
 from tests.cloud.front import NOON_MS, contents
 from tests.cloud.town import CURRENCY, LEDGER_KEY, card_of, issued_card
@@ -203,10 +204,18 @@ def test_a_member_page_shows_the_purse_and_what_was_torn(console: Console, page:
     sold = till.sale("m-000003", tenders=(Tender("card_purse", 300),), card=paid)
     ledger = Ledger(console.front.database, CURRENCY, lambda: NOON_MS)
     commit(ledger, till, opened, torn, sold)
-    console.open(page, "/console/members/m-000003", Role.READER)
-    row = page.get_by_role("region", name="Cards").get_by_role("row").nth(1)
-    expect(row).to_contain_text("47.00")
-    expect(row).to_contain_text("12.00: torn, the card did not pay")
+    texts = {
+        Language.CHINESE: "12.00: 付款中断",
+        Language.ENGLISH: "12.00: torn, the card did not pay",
+    }
+    for language, text in texts.items():
+        choose(page, language)
+        console.open(page, "/console/members/m-000003")
+        row = page.locator("[aria-labelledby=cards]").get_by_role("row").nth(1)
+        expect(row).to_contain_text("47.00")
+        expect(row).to_contain_text(text)
+        expect(row.get_by_role("button")).to_have_count(2)
+        expect(page.locator(".scroll.more")).to_have_count(0)
     line = page.get_by_role("row").filter(has_text="t-0007-1-3")
     expect(line).to_contain_text("Purse on the card ¥3.00")
 

@@ -256,11 +256,12 @@ def test_an_order_that_nobody_pays_is_taken_back(
     assert counter.screen().order is None
 
 
-def test_the_tills_order_is_not_the_pages_to_cancel(
+def test_the_tills_order_is_not_the_pages_to_cancel_and_ends_its_choice(
     page: Page, server: Server, counter: SmallCounter
 ) -> None:
     page.clock.install()
     open_page(page, server)
+    page.click('[data-key="coffee"]')
     sale(counter, "till-1")
     shown(page, "¥106.00")
     expect(page.locator("#cancel")).to_be_hidden()
@@ -269,3 +270,6 @@ def test_the_tills_order_is_not_the_pages_to_cancel(
     shown(page, "¥106.00")
     expect(page.locator("#still-there")).to_be_hidden()
     assert counter.screen().order is not None
+    counter.tap()
+    page.click("#done")
+    expect(page.locator("#invitation")).to_be_visible()
