@@ -10,6 +10,7 @@ from drivers.virtual.cards.cpu import CpuCard
 from drivers.virtual.cards.cpu_state import CpuState
 from drivers.virtual.cards.desfire import DesfireCard
 from drivers.virtual.cards.desfire_state import DesfireState
+from drivers.virtual.cards.em4100 import Em4100Tag
 from drivers.virtual.cards.felica import FelicaCard
 from drivers.virtual.cards.felica_standard import FelicaStandardCard
 from drivers.virtual.cards.felica_state import FelicaState
@@ -20,6 +21,7 @@ from drivers.virtual.cards.ntag424 import Ntag424Card
 from drivers.virtual.cards.ntag424_state import Ntag424State
 from drivers.virtual.cards.pboc_purse import PbocPurseCard
 from drivers.virtual.cards.pboc_purse_state import PurseState
+from drivers.virtual.cards.uid_only import NumberCard
 from drivers.virtual.cards.ultralight import UltralightCard
 from drivers.virtual.cards.ultralight_state import UltralightState
 from drivers.virtual.faults import FrameCard, VirtualCard
@@ -28,9 +30,9 @@ from provisioning.demo.phone import MemberPhone
 
 AnyCard = VirtualCard | FrameCard
 # What a member holds to a terminal.
-Held = AnyCard | MemberPhone
+Held = AnyCard | Em4100Tag | MemberPhone
 # Cards that nothing of ours is written to: their number is registered.
-NUMBERS = frozenset(("mifare_classic", "felica_standard"))
+NUMBERS = frozenset(("mifare_classic", "felica_standard", "uid_only"))
 
 
 def _uid() -> bytes:
@@ -54,4 +56,5 @@ BLANKS: dict[str, Callable[[bytes], AnyCard]] = {
     "ultralight": lambda _: UltralightCard(UltralightState.blank(_uid(), aes=True)),
     "mifare_classic": lambda _: MifareClassicCard(_uid()),
     "felica_standard": lambda _: FelicaStandardCard(b"\x01\x14" + os.urandom(6)),
+    "uid_only": lambda _: NumberCard(_uid()),
 }

@@ -12,7 +12,7 @@ from provisioning.demo.catalogue import EVERYDAY, FEAST, HAMPER
 TERMINALS = ("t-0001", "t-0002", "t-0003")
 SITES = {"t-0001": "site-1", "t-0002": "site-1", "t-0003": "site-2"}
 CUT_SITE = "site-2"
-MEMBERS = 20
+MEMBERS = 24
 # What members carry: the travellers' cards are the first, the others in turn. At which sites a card
 # is known, and whether it has contacts, decides where its member goes.
 KINDS = (
@@ -24,16 +24,20 @@ KINDS = (
     "ultralight",
     "felica",
     "mifare_classic",
+    "em4100",
+    "uid_only",
     "qr_credential",
     "felica_standard",
 )
 ONE_SITE = frozenset(("ntag424", "ultralight", "felica"))
 # Numbers that anybody can copy earn, where the till is paid; they never pay.
-EARN_ONLY = frozenset(("mifare_classic", "felica_standard"))
+EARN_ONLY = frozenset(("mifare_classic", "felica_standard", "em4100", "uid_only"))
 NO_CONTACTS = EARN_ONLY | {"ultralight", "felica"}
-# A terminal takes a few codes of one phone in half a minute, as many as a person would show.
-PHONE = "qr_credential"
-PHONE_TAPS_MAX = 3
+# Beside each reader is a scanner for phones; at one terminal it is a reader of 125 kHz tags.
+PHONE, TAG, TAG_TERMINAL = "qr_credential", "em4100", "t-0003"
+# A terminal takes a few codes of one phone in half a minute, as many as a person would show. A tag
+# that is read twice within a second lies there still: it comes again in another part of the day.
+HEARD_TAPS_MAX, HEARD_AGAIN = 3, 0.15
 # On the purses of cards that have one, loaded at the desk; minor units.
 PURSE_START = 5_000
 # Cards that nobody here knows: a genuine one without a member, and one of another issuer.
@@ -50,6 +54,8 @@ class Carried(NamedTuple):
 
     def goes_to(self, terminal: str, contacts: Collection[str]) -> bool:
         """Whether the card is read there; ``contacts`` are terminals with a contact reader."""
+        if self.kind in (PHONE, TAG):
+            return (self.kind == TAG) == (terminal == TAG_TERMINAL)
         felt = terminal not in contacts or self.kind not in NO_CONTACTS
         return felt and self.site in ("", SITES[terminal])
 
@@ -108,12 +114,14 @@ class _Counter:
         if order is not None and order["kind"] == "sale":
             self.sold.append((name, card))
 
-    def expects(self, card: str, contacts: Collection[str]) -> bool:
-        """Whether this member may come here now."""
+    def expects(self, card: str, at: float, contacts: Collection[str]) -> bool:
+        """Whether this member may come here at ``at``."""
         carried = MEMBER_CARDS[card]
-        seen = sum(tap.card == card for tap in self.taps)
-        patient = carried.kind != PHONE or seen < PHONE_TAPS_MAX
-        return patient and carried.goes_to(self.terminal, contacts)
+        if carried.kind in (PHONE, TAG):
+            seen = [tap.at for tap in self.taps if tap.card == card]
+            if len(seen) >= HEARD_TAPS_MAX or (seen and at - seen[-1] < HEARD_AGAIN):
+                return False
+        return carried.goes_to(self.terminal, contacts)
 
     @property
     def last_card(self) -> str:
@@ -145,7 +153,7 @@ def draw(seed: int, taps: int, slow: Collection[str] = ()) -> dict[str, list[Pla
             _, counter, card, order = meetings.pop(0)
             counter.add(at, card, order)
         counter = turns[number % len(turns)]
-        guests = [card for card in cards[TRAVELLERS:] if counter.expects(card, slow)]
+        guests = [card for card in cards[TRAVELLERS:] if counter.expects(card, at, slow)]
         _anything(random, counter, at, guests)
     for _, counter, card, order in meetings:
         counter.add(1.0, card, order)

@@ -1,4 +1,4 @@
-"""The chain's members and what they carry: software cards and phones, really issued.
+"""The chain's members and what they carry: software cards, tags and phones, really issued.
 
 A card is laid on a reader, as at any card desk; its private key never leaves it.
 """
@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,18 +17,22 @@ from typing import TypeVar
 
 from drivers.errors import CardGone, ExchangeTimeout, ReaderLost
 from drivers.reader import Reader, ReaderSettings
-from drivers.readers.nfc import READER
+from drivers.readers import nfc, serial_tag
+from drivers.virtual.cards.em4100 import Em4100Tag
 from drivers.virtual.pn532 import Pn532Device
+from drivers.virtual.serial_line import SerialLine
 from protocol.card_keys import TransportKey
 from provisioning.authority import Authority, init
-from provisioning.cards import FAMILIES, CardDesk
+from provisioning.cards import FAMILIES, NO_TRANSPORT_KEY, CardDesk
 from provisioning.cloud_api import CloudApi
 from provisioning.demo.blanks import BLANKS, NUMBERS, PURSES, Held
 from provisioning.demo.phone import MemberPhone
-from provisioning.demo.plan import FORGED, MEMBER_CARDS, PHONE, PURSE_START, STRANGER, Carried
+from provisioning.demo.plan import FORGED, MEMBER_CARDS, PHONE, PURSE_START, STRANGER, TAG, Carried
+from provisioning.demo.slots import Second
 from provisioning.errors import LoadTorn
 from provisioning.loads import Loads
 from provisioning.phones import issue_phone, register_phone
+from provisioning.vault import private_folder
 
 TENANT = "acme"
 # What a tag's own message would lead a phone to; nobody has one here.
@@ -36,7 +41,7 @@ TAG_PAGE = "cloud.example/v1/sun"
 PRESENT_S = 10.0
 # A busy machine may keep the software reader from answering in its 0.1 s, as a loose cable would.
 ATTEMPTS = 5
-_KEY_BYTES = 16
+_KEY_BYTES, _TAG_BYTES = 16, 5
 _S_A_DAY = 86_400
 
 Outcome = TypeVar("Outcome")
@@ -111,21 +116,9 @@ class CardTable:
         return desk.personalise(kind, member, present_s=PRESENT_S)
 
     def _desk(self, authority: Authority, api: CloudApi | None, site: str) -> CardDesk:
-        self._reader = self._reader or READER.open(ReaderSettings(path=f"tty:{self._device.path}"))
-        sites = authority.site_keys()
-        return CardDesk(
-            reader=self._reader,
-            tenant=TENANT,
-            keys=authority.cards,
-            sites=tuple(key for key in sites if site in (key.site, "")),
-            loads=Loads(authority.folder / "loads"),
-            cloud=api,
-            page=TAG_PAGE,
-            wall_s=lambda: int(time.time()),
-            draw=os.urandom,
-            now=time.monotonic,
-            transport=self._transport,
-        )
+        path = f"tty:{self._device.path}"
+        self._reader = self._reader or nfc.READER.open(ReaderSettings(path))
+        return card_desk(self._reader, authority, api, site, self._transport)
 
     def _drop_reader(self) -> None:
         if self._reader:
@@ -133,26 +126,73 @@ class CardTable:
         self._reader = None
 
 
+class TagTable:
+    """A reader of 125 kHz tags at the card desk. Whatever is opened is closed by ``close``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._second = Second(SerialLine(private_folder(folder)), tags=True)
+        self._reader = serial_tag.READER.open(ReaderSettings(self._second.path))
+
+    def close(self) -> None:
+        """Give the reader back."""
+        self._reader.close()
+        self._second.line.unplug()
+
+    def register(self, authority: Authority, api: CloudApi, member: str) -> HeldCard:
+        """Make a tag a member's."""
+        tag = Em4100Tag(os.urandom(_TAG_BYTES))
+        self._second.show(tag)
+        identity = card_desk(self._reader, authority, api).register(member, present_s=PRESENT_S)
+        return HeldCard(tag, identity.reference, member, identity.family)
+
+
+def card_desk(
+    reader: Reader,
+    authority: Authority,
+    api: CloudApi | None,
+    site: str = "",
+    transport: TransportKey = NO_TRANSPORT_KEY,
+) -> CardDesk:
+    """The desk at ``reader``; its cards are known at ``site`` alone, or at all sites."""
+    return CardDesk(
+        reader=reader,
+        tenant=TENANT,
+        keys=authority.cards,
+        sites=tuple(key for key in authority.site_keys() if site in (key.site, "")),
+        loads=Loads(authority.folder / "loads"),
+        cloud=api,
+        page=TAG_PAGE,
+        wall_s=lambda: int(time.time()),
+        draw=os.urandom,
+        now=time.monotonic,
+        transport=transport,
+    )
+
+
 def make_cards(authority: Authority, api: CloudApi, folder: Path) -> dict[str, HeldCard]:
     """Return every card of the day by name, issued, read back and registered."""
     forger = init(folder / "other-authority", TENANT, datetime.now(UTC))
-    table = CardTable()
-    try:
+    with closing(CardTable()) as table, closing(TagTable(folder / "tag-table")) as tags:
         cards = {
-            name: _made(table, authority, api, api.add_member(f"Member {name}"), carried)
+            name: _made((table, tags), authority, api, api.add_member(f"Member {name}"), carried)
             for name, carried in MEMBER_CARDS.items()
         }
         cards[STRANGER] = table.make(authority, None, "")
         cards[FORGED] = table.make(forger, None, "")
-    finally:
-        table.close()
     return cards
 
 
 def _made(
-    table: CardTable, authority: Authority, api: CloudApi, member: str, carried: Carried
+    tables: tuple[CardTable, TagTable],
+    authority: Authority,
+    api: CloudApi,
+    member: str,
+    carried: Carried,
 ) -> HeldCard:
-    """What one member carries: a card from the table, or the code on a phone."""
+    """What one member carries: a card or a tag from its table, or the code on a phone."""
+    table, tags = tables
+    if carried.kind == TAG:
+        return tags.register(authority, api, member)
     if carried.kind != PHONE:
         return table.make(authority, api, member, carried.kind, carried.site)
     phone, day = MemberPhone(), int(time.time()) // _S_A_DAY

@@ -21,10 +21,10 @@ from provisioning.authority import LOOPBACK_NAMES, Authority, Identity, init
 from provisioning.brokers.port import BrokerKind, BrokerSettings
 from provisioning.cloud_api import CloudApi
 from provisioning.cloud_folder import CONFIGURATION, CloudPlace, furnish
-from provisioning.demo.plan import SITES, TERMINALS, TOP_UPS
+from provisioning.demo.plan import SITES, TAG_TERMINAL, TERMINALS, TOP_UPS
 from provisioning.demo.readings import TERMINALS_FOLDER
 from provisioning.demo.residents import TENANT, HeldCard, make_cards
-from provisioning.demo.slots import Device, Slot, nfc_slot, pcsc_slot
+from provisioning.demo.slots import Device, Second, Slot, nfc_slot, pcsc_slot
 from provisioning.demo.till import Till
 from provisioning.enrol import TILL_TOKEN, Surroundings, enrol
 from provisioning.errors import DidNotStart
@@ -206,17 +206,18 @@ class Town:
 
     def _enrol(self, name: str, api: CloudApi) -> Terminal:
         at, port = _address(name), free_port()
-        scanner = SerialLine(private_folder(self.folder / "scanners" / name))
+        line = SerialLine(private_folder(self.folder / "scanners" / name))
+        second = Second(line, tags=name == TAG_TERMINAL)
         contacts = self._pcscd if name == PCSC_TERMINAL else None
-        slot = pcsc_slot(contacts, scanner) if contacts else nfc_slot(scanner)
+        slot = pcsc_slot(contacts, second) if contacts else nfc_slot(second)
         folder = self.folder / TERMINALS_FOLDER / name
         around = Surroundings(
             broker_host="127.0.0.1",
             broker_port=self.lines[at.site].port,
             reader_kind=slot.kind,
             reader_path=slot.path,
-            scanner_kind="scanner",
-            scanner_path=slot.scanner,
+            scanner_kind=slot.second.kind,
+            scanner_path=slot.second.path,
             allow_virtual_reader=slot.virtual,
             http_port=port,
             top_ups=TOP_UPS,

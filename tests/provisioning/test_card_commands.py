@@ -76,13 +76,15 @@ def test_a_card_is_made_shown_and_loaded(
     assert f"reference  {reference.hex()}\nsite       site-1\n" in shown
 
 
+@pytest.mark.parametrize("family", ["mifare_classic", "uid_only"])
 def test_a_number_is_registered(
-    town: Town, api: CloudApi, device: Pn532Device, at_cloud: list[str]
+    town: Town, api: CloudApi, device: Pn532Device, at_cloud: list[str], family: str
 ) -> None:
     keys = ["--authority", str(town.authority.folder), "--reader", f"nfc=tty:{device.path}"]
     member = api.add_member("Wang Fang")
-    device.insert(BLANKS["mifare_classic"](b""))
+    device.insert(BLANKS[family](b""))
     said = run("register", "--member", member, *keys, *at_cloud)
+    assert f"The {family} card is {member}'s" in said
     assert "only earns" in said
     assert api.card_member(bytes.fromhex(said.split(": ")[1].split(".")[0])) == member
 

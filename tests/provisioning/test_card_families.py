@@ -20,7 +20,7 @@ from protocol.errors import ProductError
 from protocol.record import CardClass
 from provisioning.authority import Authority, init
 from provisioning.cards import FAMILIES, CardDesk
-from provisioning.demo.blanks import BLANKS, AnyCard
+from provisioning.demo.blanks import BLANKS, NUMBERS, AnyCard
 from provisioning.errors import (
     CardProvable,
     LoadTooLarge,
@@ -187,11 +187,12 @@ def test_another_familys_card_is_refused_unwritten(authority: Authority) -> None
                     card_desk(authority, on, *sites_of(family)).personalise(family, "m-1")
 
 
+@pytest.mark.parametrize("family", sorted(NUMBERS))
 def test_a_number_is_registered_and_earns(
-    authority: Authority, device: Pn532Device, reader: Reader
+    authority: Authority, device: Pn532Device, reader: Reader, family: str
 ) -> None:
     desk = card_desk(authority, reader, "quay", "pier")
-    device.insert(blank("mifare_classic"))
+    device.insert(blank(family))
     try:
         identity: CardIdentity = desk.register("m-1", present_s=5.0)
         with pytest.raises(NoPurse):
@@ -200,7 +201,24 @@ def test_a_number_is_registered_and_earns(
     finally:
         device.remove()
         assert reader.wait_for_removal(5.0)
-    assert (identity.family, identity.assurance) == ("mifare_classic", CardClass.UID)
+    assert (identity.family, identity.assurance) == (family, CardClass.UID)
+
+
+@pytest.mark.parametrize("frame", [1, 2, 3])
+def test_a_card_torn_away_is_not_registered_as_a_number(
+    authority: Authority, device: Pn532Device, reader: Reader, frame: int
+) -> None:
+    desk = card_desk(authority, reader, "pier")
+    device.insert(blank("ultralight"))
+    try:
+        desk.personalise("ultralight", "m-1", present_s=5.0)
+        device.faults.cut_after(frame, answer_lost=True)
+        with pytest.raises(CardGone):
+            desk.register("m-1", present_s=5.0)
+    finally:
+        device.faults.clear()
+        device.remove()
+        assert reader.wait_for_removal(5.0)
 
 
 def purse(authority: Authority, family: str) -> tuple[CardDesk, DirectReader]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -11,9 +12,14 @@ from provisioning.demo.plan import (
     CUT_FROM,
     CUT_SITE,
     FORGED,
+    HEARD_AGAIN,
+    HEARD_TAPS_MAX,
     MEMBER_CARDS,
+    PHONE,
     SITES,
     STRANGER,
+    TAG,
+    TAG_TERMINAL,
     TERMINALS,
     TRAVELLERS,
     PlannedTap,
@@ -82,6 +88,18 @@ def test_a_void_takes_back_a_sale_of_the_same_terminal_and_card() -> None:
             if tap.voids:
                 assert sold[tap.voids].card == tap.card
                 assert sold[tap.voids].at < tap.at
+
+
+def test_a_code_or_tag_comes_where_it_is_read_and_not_twice_at_once() -> None:
+    plan = draw(SEED, 1000)
+    for terminal, taps in plan.items():
+        for card, carried in MEMBER_CARDS.items():
+            times = [tap.at for tap in taps if tap.card == card]
+            if times and carried.kind in (PHONE, TAG):
+                assert (carried.kind == TAG) == (terminal == TAG_TERMINAL)
+                gaps = [later - earlier for earlier, later in pairwise(times)]
+                assert all(gap >= HEARD_AGAIN for gap in gaps)
+                assert len(times) <= HEARD_TAPS_MAX
 
 
 def test_a_slow_terminal_takes_few_customers() -> None:

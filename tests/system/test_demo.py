@@ -9,13 +9,17 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from provisioning.demo.plan import KINDS, TERMINALS
-from provisioning.demo.readings import JOURNAL, TERMINALS_FOLDER
+from protocol.membership.event import CARD_PURSE, STORED_VALUE
+from protocol.record import read
+from provisioning.demo.plan import EARN_ONLY, KINDS, TERMINALS
+from provisioning.demo.readings import JOURNAL, TERMINALS_FOLDER, journals
 from provisioning.demo.stage import judge_folder
 from provisioning.demo.town import LEDGER
 from provisioning.processes import wait_until
@@ -40,6 +44,7 @@ KEYS = {
 FAMILIES = {
     "cpu",
     "desfire",
+    "em4100",
     "felica",
     "felica_standard",
     "file_card",
@@ -47,6 +52,7 @@ FAMILIES = {
     "ntag424",
     "pboc_purse",
     "qr_credential",
+    "uid_only",
     "ultralight",
 }
 ZERO = (
@@ -104,6 +110,18 @@ def test_the_day_held_and_its_disks_say_so_again(town: Path) -> None:
     assert verdict.overdrawn >= 1
     assert verdict.torn == 1
     assert set(verdict.families) == FAMILIES
+
+
+@pytest.mark.broker_nats
+def test_a_number_earned_and_never_paid(town: Path) -> None:
+    earned, paid = Counter[str](), 0
+    for data in chain.from_iterable(journal.records for journal in journals(town)):
+        record = read(data)[0].record
+        if record.card and record.card.family in EARN_ONLY:
+            earned[record.card.family] += record.earned
+            paid += record.paid_by(STORED_VALUE) + record.paid_by(CARD_PURSE)
+    assert all(earned[family] for family in EARN_ONLY)
+    assert paid == 0
 
 
 def _ledger(statement: str) -> Callable[[Path], None]:
