@@ -294,7 +294,7 @@ DIALOGUES: dict[str, Target] = {
         lambda: test_personalise_pboc.blank_purse().card, _apdus(_purse_steps), 20
     ),
     "issue_ntag424": _target(
-        lambda: Ntag424Card(Ntag424State(test_ntag424.UID)), _apdus(_ntag_steps), 24
+        lambda: Ntag424Card(Ntag424State(test_ntag424.UID)), _apdus(_ntag_steps), 26
     ),
     "issue_ultralight": _target(_blank_ultralight, _frames(_ultralight_steps), 6),
     "issue_felica": _target(

@@ -33,6 +33,8 @@ from provisioning.errors import (
     TerminalThere,
 )
 from provisioning.processes import free_port
+from provisioning.renewal import give_site_key
+from provisioning.vault import write_private
 from tests.provisioning.card_desk import TRANSPORT, card_desk
 
 pytestmark = pytest.mark.broker_nats
@@ -78,6 +80,16 @@ def test_every_file_is_its_owners_alone(enrolled: Path) -> None:
     files = [file for file in enrolled.rglob("*") if file.is_file()]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert len({file.read_bytes() for file in files}) == len(files)
+
+
+def test_a_site_key_that_was_lost_is_written_as_enrolment_did(town: Town, enrolled: Path) -> None:
+    file, key = enrolled / CONFIGURATION, enrolled / "site.key"
+    text, secret = file.read_text(), key.read_bytes()
+    key.unlink()
+    write_private(file, text.replace('site = "site.key"', 'site = ""'))
+    assert give_site_key(enrolled, town.authority) == AT.site
+    assert key.read_bytes() == secret
+    assert tomllib.loads(file.read_text()) == tomllib.loads(text)
 
 
 def test_a_terminal_is_not_enrolled_over_itself(town: Town, api: CloudApi, enrolled: Path) -> None:
