@@ -51,10 +51,11 @@ def refused(*arguments: str) -> str:
     return " ".join(result.output.replace("│", " ").split())
 
 
-@pytest.mark.parametrize("family", ["desfire", "file_card", "ntag424"])
+@pytest.mark.parametrize("kind", ["desfire", "file_card", "ntag424", "ntag424 --lrp"])
 def test_a_card_is_made_shown_and_loaded(
-    town: Town, api: CloudApi, device: Pn532Device, tmp_path: Path, at_cloud: list[str], family: str
+    town: Town, api: CloudApi, device: Pn532Device, tmp_path: Path, at_cloud: list[str], kind: str
 ) -> None:
+    family, *mode = kind.split()
     town.authority.site_key("site-1")
     keys = ["--authority", str(town.authority.folder), "--reader", f"nfc=tty:{device.path}"]
     (tmp_path / "transport.key").write_text(TRANSPORT.secret.hex())
@@ -62,7 +63,9 @@ def test_a_card_is_made_shown_and_loaded(
     delivered = delivered if FAMILIES[family].transport else []
     member = api.add_member("Lin Mei")
     device.insert(BLANKS[family](TRANSPORT.secret))
-    said = run("personalise", "--family", family, "--member", member, *delivered, *keys, *at_cloud)
+    asked = ["--family", family, "--member", member, *mode]
+    said = run("personalise", *asked, *delivered, *keys, *at_cloud)
+    assert said.startswith("--lrp is for good: " if mode else "Put the blank card on the reader.")
     reference = bytes.fromhex(said.rpartition("is ")[2].strip(". \n"))
     assert api.card_member(reference) == member
     if family == "desfire":
@@ -117,6 +120,7 @@ def test_a_phone_gets_a_card_that_a_terminal_takes(
     [
         (["--family", "cpu"], "need --transport-key-file"),
         (["--family", "mifare"], "is not one of"),
+        (["--family", "desfire", "--lrp"], "have no LRP mode"),
     ],
 )
 def test_what_is_missing_is_said(arguments: list[str], words: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from drivers.card import CardIdentity
 from drivers.desfire.layout import PURSE_LIMIT
 from drivers.errors import CardGone, CardIssued, CardRefused, CardUnknown
 from drivers.reader import Presented, Reader
+from drivers.virtual.cards.ntag424 import Ntag424Card
 from drivers.virtual.cards.ultralight import UltralightCard
 from drivers.virtual.cards.ultralight_state import UltralightState
 from drivers.virtual.faults import FrameCard
@@ -23,6 +25,7 @@ from provisioning.cards import FAMILIES, CardDesk
 from provisioning.demo.blanks import BLANKS, NUMBERS, AnyCard
 from provisioning.errors import (
     CardProvable,
+    LinkTooLong,
     LoadTooLarge,
     LoadTorn,
     LoadUnclear,
@@ -132,6 +135,50 @@ def test_a_card_torn_away_at_any_command_is_repaired_by_a_second_run(
             desk.personalise(family, "m-1")
         torn.card.reset()
         assert desk.personalise(family, "m-1")
+
+
+@pytest.mark.parametrize("answer_lost", [False, True], ids=["unheard", "answer-lost"])
+def test_a_tag_torn_away_on_its_way_to_lrp_is_there_after_a_second_run(
+    authority: Authority, *, answer_lost: bool
+) -> None:
+    whole = direct(blank("ntag424"))
+    card_desk(authority, whole, "pier").personalise("ntag424", "m-1", lrp=True)
+    for at in range(1, counted(whole) + 1):
+        torn = direct(blank("ntag424"))
+        assert isinstance(torn.card, Ntag424Card)
+        torn.faults.cut_after(at, answer_lost=answer_lost)
+        desk = card_desk(authority, torn, "pier")
+        with pytest.raises(CardGone):
+            desk.personalise("ntag424", "m-1", lrp=True)
+        torn.card.reset()
+        assert desk.personalise("ntag424", "m-1", lrp=True)
+        assert torn.card.state.lrp
+
+
+def test_a_finished_tag_is_not_spoilt_by_the_wrong_command(authority: Authority) -> None:
+    on = direct(blank("ntag424"))
+    assert isinstance(on.card, Ntag424Card)
+    pier, quay = (card_desk(authority, on, site) for site in ("pier", "quay"))
+    reference = pier.personalise("ntag424", "m-1")
+    before = on.card.state.dump()
+    for desk, lrp, error in ((quay, False, CardIssued), (pier, True, CardRefused)):
+        on.card.reset()
+        with pytest.raises(error):
+            desk.personalise("ntag424", "m-1", lrp=lrp)
+    assert on.card.state.dump() == before
+    on.card.reset()
+    assert pier.personalise("ntag424", "m-1") == reference
+
+
+def test_a_link_that_does_not_fit_is_said_before_the_tag_is_touched(authority: Authority) -> None:
+    on = direct(blank("ntag424"))
+    assert isinstance(on.card, Ntag424Card)
+    desk = replace(card_desk(authority, on, "pier"), page="x" * 145)
+    with pytest.raises(LinkTooLong):
+        desk.personalise("ntag424", "m-1", lrp=True)
+    assert not on.card.state.lrp
+    on.card.reset()
+    assert desk.personalise("ntag424", "m-1")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
