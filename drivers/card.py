@@ -73,7 +73,8 @@ class CardKind:
 
     It returns a Dialogue for the technology APDU, else a FrameDialogue. Either raises CardUnknown
     when the card has no application of this family, so that the next family is asked, and another
-    DriverError when the card is of this family and fails. Families that are surer (``assurance``)
+    DriverError when the card is of this family and fails. Silence to the first frame of a
+    FrameDialogue is taken for CardUnknown by who holds it. Families that are surer (``assurance``)
     are asked first. ``needs_site``: without a site's key there is nothing to ask a card, and the
     time of a tap is not spent on it. ``is_last``: it takes whatever no other family of its surety
     knows.

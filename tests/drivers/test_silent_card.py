@@ -12,7 +12,7 @@ from drivers.card import CardIdentity
 from drivers.cards.uid_only import FAMILY as NUMBER
 from drivers.cards.ultralight import FAMILY as ULTRALIGHT
 from drivers.cards.ultralight import Chip
-from drivers.errors import CardGone, ExchangeTimeout
+from drivers.errors import CardGone, ExchangeTimeout, ReaderLost
 from drivers.identify import TIMES_ASKED
 from drivers.reader import ReaderSettings
 from drivers.readers import nfc
@@ -22,7 +22,7 @@ from drivers.virtual.cards.felica_standard import POLLING, FelicaStandardCard
 from drivers.virtual.cards.uid_only import NumberCard, StorageCard
 from drivers.virtual.faults import FrameCard
 from drivers.virtual.iso_dep import IsoDepCard
-from drivers.virtual.pn532 import Pn532Device
+from drivers.virtual.pn532 import Line, Pn532Device
 from protocol.credential import card_reference
 from protocol.record import CardClass
 from tests.drivers.frame_world import SITE_TRUST, known_at_pn532
@@ -137,6 +137,14 @@ def test_a_card_in_the_place_of_the_silent_one_is_not_it(asked: int) -> None:
         device.insert(Missing(issued(Chip.AES), range(1, asked + 1), replaced))
 
     assert failure_at_pn532(lay) is CardGone
+
+
+def test_a_reader_that_hangs_while_it_looks_for_the_silent_card_is_lost() -> None:
+    device = Pn532Device()
+    hangs = partial(setattr, device, "line", Line.HUNG)
+    device.insert(Missing(issued(Chip.AES), range(1, 2), hangs))
+    with pytest.raises(ReaderLost):
+        identified(device)
 
 
 @pytest.mark.parametrize("missed", [1, ACTIVATIONS - 1, ACTIVATIONS])
