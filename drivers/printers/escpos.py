@@ -1,32 +1,30 @@
-"""A receipt as ESC/POS bytes (Epson's command reference), Chinese and Latin in one line.
+"""A receipt as ESC/POS: the commands are python-escpos', the text is ours.
 
 Chinese goes out as GB18030 in Kanji mode (FS &), two columns a character; Latin letters beyond
-ASCII in code page 858 outside of it, where they have one. Python-escpos sends a whole line in one
-of both, so that an é becomes two columns wide or a Chinese comma is lost.
+ASCII in code page 858 outside of it, where they have one. The library's own choice sends a line
+with one hanzi as GB18030 whole, so that an é is two columns wide and a ¥ four bytes that no printer
+knows, and a Chinese comma alone as a question mark.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from drivers.errors import PrinterRefused
-from drivers.printers.document import Line, Receipt, lay_out
+from drivers.printers.document import Receipt, lay_out
+
+if TYPE_CHECKING:
+    from escpos.printer import Dummy
 
 WIDTH_58_MM, WIDTH_80_MM = 32, 48  # columns of font A (12 dots) on both papers
 # Version 40 takes 4,296 characters; at 3 dots a module and 384 dots of paper 25 is the largest.
 PROOF_BYTES_MAX = 1_000
 
-_START = b"\x1b@"
-_CODE_PAGE = b"\x1bt\x13"  # 19: PC858, Latin with the euro sign
+_LATIN = "CP858"  # with the euro sign
 _KANJI_ON, _KANJI_OFF = b"\x1c&", b"\x1c."
-_CENTRED, _LEFT = b"\x1ba\x01", b"\x1ba\x00"
-_STRONG, _PLAIN = b"\x1bE\x01", b"\x1bE\x00"
-_FEED_AND_CUT = b"\x1dVB\x03"
-_QR = b"\x1d(k"
-_MODEL_2, _DOTS_4, _LEVEL_M, _DRAW = b"1A2\x00", b"1C\x04", b"1E1", b"1Q0"
-_STORE = b"1P0"
+_LEVEL_M, _MODULE_DOTS = 1, 4
 _INSTEAD = "?"
 
 
@@ -36,29 +34,44 @@ def columns(text: str) -> int:
 
 
 def encode(receipt: Receipt, width: int, *, copy: int = 0) -> bytes:
-    """Return the whole receipt, cut included; PrinterRefused for a proof that no code holds.
+    """Return the whole receipt, cut included. ``copy``: see document.lay_out.
 
-    ``copy``: see document.lay_out.
+    PrinterRefused for a proof that no code holds, and where the library is missing.
     """
-    lines = lay_out(receipt, width, columns, copy=copy)
-    parts = [_START, _CODE_PAGE, *map(_line, lines)]
+    length = len(receipt.proof.encode())
+    if length > PROOF_BYTES_MAX:
+        raise PrinterRefused(f"a proof of {length} bytes")
+    paper = _paper()
+    for line in lay_out(receipt, width, columns, copy=copy):
+        paper.set(align="center" if line.centred else "left", bold=line.strong)
+        _write(paper, line.text)
     if receipt.proof:
-        parts.append(_code(receipt.proof))
-    return b"".join((*parts, _FEED_AND_CUT))
+        paper.set(align="center")
+        paper.qr(receipt.proof, ec=_LEVEL_M, size=_MODULE_DOTS, native=True)
+        paper.ln()
+    paper.cut(feed=False)
+    return bytes(paper.output)
 
 
-def _line(line: Line) -> bytes:
-    styles = (_CENTRED if line.centred else _LEFT) + (_STRONG if line.strong else _PLAIN)
-    return styles + b"".join(_runs(line.text)) + b"\n"
+def _paper() -> Dummy:
+    """Nothing yet. The library is loaded by the first receipt: 9 MB, and a folder in /tmp."""
+    try:
+        from escpos.printer import Dummy
+    except (ImportError, OSError) as error:
+        raise PrinterRefused(f"python-escpos does not load: {error}") from error
+    paper = Dummy()
+    paper.hw("INIT")
+    paper.charcode(_LATIN)
+    return paper
 
 
-def _runs(text: str) -> Iterator[bytes]:
-    """Stretches of Chinese and of everything else, each in its mode."""
+def _write(paper: Dummy, text: str) -> None:
+    """One line: stretches of Chinese and of everything else, each in its mode."""
     for chinese, chars in groupby(map(_printable, text), _is_chinese):
-        if chinese:
-            yield _KANJI_ON + "".join(chars).encode("gb18030")
-        else:
-            yield _KANJI_OFF + "".join(chars).encode("cp858")
+        run = "".join(chars)
+        mode, page = (_KANJI_ON, "gb18030") if chinese else (_KANJI_OFF, _LATIN)
+        paper._raw(mode + run.encode(page))  # noqa: SLF001 - its word for bytes of one's own
+    paper.ln()
 
 
 def _printable(char: str) -> str:
@@ -79,17 +92,7 @@ def _is_chinese(char: str) -> bool:
 
 def _in_code_page(char: str) -> bool:
     try:
-        char.encode("cp858")
+        char.encode(_LATIN)
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _code(text: str) -> bytes:
-    """QR code in the middle: model, size, level, data, and draw (GS ( k, functions 65 to 81)."""
-    data = text.encode()
-    if len(data) > PROOF_BYTES_MAX:
-        raise PrinterRefused(f"a proof of {len(data)} bytes")
-    commands = (_MODEL_2, _DOTS_4, _LEVEL_M, _STORE + data, _DRAW)
-    drawn = b"".join(_QR + len(each).to_bytes(2, "little") + each for each in commands)
-    return _CENTRED + drawn + b"\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from escpos.printer import Dummy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,6 +109,26 @@ def test_every_hanzi_of_gb_is_itself_on_paper(text: str) -> None:
 def test_a_proof_that_no_code_holds_is_refused() -> None:
     with pytest.raises(PrinterRefused):
         encode(replace(RECEIPT, proof="x" * (PROOF_BYTES_MAX + 1)), WIDTH_58_MM)
+
+
+@pytest.mark.parametrize(
+    ("profile", "width"), [("POS-5890", WIDTH_58_MM), ("TM-T20II", WIDTH_80_MM)]
+)
+def test_both_papers_are_as_wide_as_the_library_knows_them(profile: str, width: int) -> None:
+    known = Dummy(profile).profile
+    assert known.get_columns("a") == width
+    assert known.profile_data["media"]["width"]["pixels"] == width * 12
+    assert known.codePages["19"] == "CP858"
+
+
+def test_the_librarys_own_text_is_no_receipt() -> None:
+    """Once this fails, it needs no text of ours any more."""
+    printer = Dummy()
+    printer.text("咖啡 Café ¥5")
+    assert printer.output == b"\xbf\xa7\xb7\xc8 Caf\xa8\xa6 \x81\x30\x84\x36" + b"5"
+    printer.clear()
+    printer.text("，")
+    assert printer.output.endswith(b"?")
 
 
 @given(st.lists(st.binary(max_size=60), max_size=10))

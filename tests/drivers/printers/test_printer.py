@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +55,26 @@ def test_a_receipt_is_printed_and_known_to_be(path: str, machine: VirtualPrinter
     assert machine.paper.lines == printed(RECEIPT).lines
     assert machine.paper.codes == [RECEIPT.proof]
     assert machine.paper.errors == []
+
+
+def test_the_library_is_loaded_by_a_receipt_and_without_it_the_print_stays_queued() -> None:
+    program = """
+import sys
+sys.modules["escpos"] = None
+import drivers.print_supervisor
+from drivers.errors import PrinterRefused
+from drivers.printers.document import Receipt
+from drivers.printers.job import Job
+from drivers.printers.printer import Printer
+try:
+    Printer(None).run(Job("1"), Receipt("1", ()), lambda job: print("kept", job))
+except PrinterRefused as error:
+    print(error.code, error.detail)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith("printer_refused python-escpos does not load")
 
 
 def test_what_was_printed_is_printed_again_for_a_person_only(
