@@ -17,8 +17,10 @@ from cloud.console.texts import Language
 from cloud.fleet import store
 from cloud.http.identity import Role
 from cloud.ledger.transaction import Ledger
+from cloud.members import store as members
 from protocol import command
 from protocol.command import CommandDone, Verb
+from protocol.member_list import CardState
 from protocol.record import Card, CardClass, Kind, Tender
 from protocol.status import Status
 from tests.cloud.console.conftest import Console, choose
@@ -204,6 +206,9 @@ def test_a_member_page_shows_the_purse_and_what_was_torn(console: Console, page:
     sold = till.sale("m-000003", tenders=(Tender("card_purse", 300),), card=paid)
     ledger = Ledger(console.front.database, CURRENCY, lambda: NOON_MS)
     commit(ledger, till, opened, torn, sold)
+    wide = issued_card("m-000003")._replace(reference=b"\xff" * 16, family="ultralight")
+    with console.front.database.write() as connection:
+        members.add_card(connection, wide._replace(state=CardState.LOST))
     texts = {
         Language.CHINESE: "12.00: 付款中断",
         Language.ENGLISH: "12.00: torn, the card did not pay",
