@@ -65,8 +65,10 @@ def test_language_and_colours_stay_as_chosen(console: Console, page: Page) -> No
 
 @pytest.mark.browser
 def test_a_session_that_ends_asks_for_a_new_login(console: Console, page: Page) -> None:
+    page.clock.install()
     console.open(page, "/console/terminals")
     page.context.clear_cookies()
+    page.clock.fast_forward(5_000)  # when the page asks again
     expect(page.get_by_label("Access token")).to_be_visible(timeout=15_000)
 
 
