@@ -124,3 +124,9 @@ def open_page(page: Page, server: Server, language: str = "zh") -> None:
     if language == "en":
         page.click("#language")
     expect(page.locator("html")).to_have_attribute("lang", LANGUAGES[language])
+
+
+def wait_shown(page: Page, revision: int) -> None:
+    """Return with the frame in which the page shows this state of the terminal."""
+    # A locator would look after 0.1 s, then after 0.25 s more: the states of all panels are many.
+    page.wait_for_function("(shown) => document.body.dataset.revision === shown", arg=str(revision))

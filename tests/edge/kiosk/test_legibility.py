@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.edge.counter import SmallCounter
 from tests.edge.kiosk.legibility import illegible
-from tests.edge.kiosk.states import LANGUAGES, SHOWS, STATES, open_page
+from tests.edge.kiosk.states import LANGUAGES, SHOWS, STATES, open_page, wait_shown
 from tests.services.browser import accessibility_report, screenshot, shows_chinese
 from tests.services.server import Server
 
@@ -58,8 +58,7 @@ def test_every_state_is_legible_and_axe_finds_nothing(
     for name, change in STATES.items():
         counter.reset()
         change(counter)
-        revision = counter.screen().revision
-        expect(page.locator("body")).to_have_attribute("data-revision", str(revision))
+        wait_shown(page, counter.screen().revision)
         expect(page.locator("main > section:visible")).to_contain_text(SHOWS[name][language])
         judge(page, f"{name}-{panel}-{language}")
     counter.reset()
