@@ -25,7 +25,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     url = "sqlite:///ledger.db"
     if request.param == "postgresql":
         server: Postgres = request.getfixturevalue("postgres")
-        url = server.new_database()
+        url = server.new_schema()
     opened = open_database(url, tmp_path)
     migrate(opened)
     yield opened

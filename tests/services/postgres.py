@@ -30,7 +30,7 @@ class Postgres:
         self.folder = folder
         self.programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
         self._process: subprocess.Popen[bytes] | None = None
-        self._databases = 0
+        self._made = 0
 
     def create(self) -> None:
         """Make the cluster; what it writes later is synced."""
@@ -90,11 +90,24 @@ class Postgres:
 
     def new_database(self) -> str:
         """The URL of a fresh database, in the form of the cloud's configuration."""
-        self._databases += 1
-        name = f"ledger_{self._databases}"
-        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        name = self._execute("CREATE DATABASE {}")
         return f"postgresql+psycopg://ledger@/{name}?host={self.folder}"
+
+    def new_schema(self) -> str:
+        """The URL of a fresh schema, which takes a tenth of a database's time.
+
+        It is its user's own, so that nobody has to name it.
+        """
+        name = self._execute("CREATE ROLE {0} SUPERUSER LOGIN; CREATE SCHEMA AUTHORIZATION {0}")
+        return f"postgresql+psycopg://{name}@/postgres?host={self.folder}"
+
+    def _execute(self, statement: str) -> str:
+        """Run a statement with a name that is new."""
+        self._made += 1
+        name = f"ledger_{self._made}"
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+        return name
 
     def _address(self, name: str) -> str:
         return f"host={self.folder} user=ledger dbname={name} connect_timeout=2"
