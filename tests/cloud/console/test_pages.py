@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from cloud.console.texts import Language
 from cloud.http.identity import Role
@@ -84,9 +84,9 @@ def test_no_page_is_wider_than_a_phone(shown: Console, page: Page, name: str) ->
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_everything_can_be_read_without_scripts(shown: Console, page: Page, name: str) -> None:
-    browser = page.context.browser
-    assert browser is not None
+def test_everything_can_be_read_without_scripts(
+    shown: Console, browser: Browser, name: str
+) -> None:
     with browser.new_context(java_script_enabled=False, locale="en-US") as context:
         tab = context.new_page()
         path, status, heading, _ = PAGES[name]
