@@ -25,7 +25,7 @@ from provisioning.demo.town import LEDGER
 from provisioning.processes import wait_until
 from tests.services.broker import BOTH_BROKERS
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 TAPS = 120
 # It takes half a minute; two brokers' days at once on a busy machine take longer.
 DAY_S = 240

@@ -21,6 +21,7 @@ from protocol.signing import Ed25519Signer
 from protocol.topics import Up, up_topic
 from provisioning.demo import readings
 from provisioning.processes import wait_until
+from tests.services.broker import BOTH_BROKERS
 from tests.system.counter import Counter
 from tests.system.hand import Hand, packed, paid_in
 from tests.system.rig import DRAIN_S, Rig, running_rig
@@ -70,16 +71,7 @@ class World:
             return len(readings.books_in(disk).legs)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("nats", marks=[pytest.mark.broker_nats, pytest.mark.xdist_group("hostile-n")]),
-        pytest.param(
-            "mosquitto",
-            marks=[pytest.mark.broker_mosquitto, pytest.mark.xdist_group("hostile-m")],
-        ),
-    ],
-)
+@pytest.fixture(scope="module", params=BOTH_BROKERS)
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:

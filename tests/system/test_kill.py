@@ -58,7 +58,7 @@ def _series(series: Series, name: str = "") -> Any:
     return pytest.param(series, marks=marks, id=f"{series.broker}-{series.database}{name}")
 
 
-# On NATS and SQLite 50 agents, 10 brokers, 10 clouds, in two series that run side by side.
+# On NATS and SQLite 50 agents, 10 brokers, 10 clouds, in two series.
 SERIES = [
     _series(Series("nats", "sqlite", agents=25, brokers=5, clouds=5), "-1"),
     _series(Series("nats", "sqlite", agents=25, brokers=5, clouds=5), "-2"),

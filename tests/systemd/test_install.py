@@ -12,11 +12,11 @@ import run
 from provisioning.processes import wait_until
 from tests.systemd.machine import Machine, booted, obstacle
 
+# One machine, in the order of its life: one worker runs this file.
 pytestmark = [
     pytest.mark.systemd,
     pytest.mark.broker_mosquitto,
     pytest.mark.skipif(obstacle() is not None, reason=f"cannot boot a systemd here: {obstacle()}"),
-    pytest.mark.xdist_group("machine"),  # one machine, in the order of its life
 ]
 GUIDE = run.ROOT / "docs" / "install.md"
 READY_S = 60.0
