@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -83,13 +84,18 @@ def _kept(cut: Cut, folder: Path) -> list[bytes]:
             file.unlink()
 
 
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """Where the disks that a cut leaves are laid out: in memory, as nothing cuts them again."""
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.timeout(300)
 def test_no_acknowledged_record_is_missing_after_any_cut(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, disk: Path, record_property: Callable[[str, object], None]
 ) -> None:
     run = _record(tmp_path, RECORDS, "FULL")
-    disk = tmp_path / "disk"
-    disk.mkdir()
     checked = _sample(run, STATES)
     at_work = 0
     for number, cut in enumerate(checked):
@@ -113,11 +119,9 @@ def _intended(cut: Cut, folder: Path) -> tuple[int, list[bytes]]:
             file.unlink()
 
 
-def test_no_card_is_asked_for_money_that_the_disk_does_not_know(tmp_path: Path) -> None:
+def test_no_card_is_asked_for_money_that_the_disk_does_not_know(tmp_path: Path, disk: Path) -> None:
     run = _record(tmp_path, 60, "PURSE")
     tids = [read(data)[0].record.tid for data in run.records]
-    disk = tmp_path / "disk"
-    disk.mkdir()
     met = set()
     for number, cut in enumerate(_sample(run, 600)):
         records, intents = _intended(cut, disk)
@@ -130,10 +134,8 @@ def test_no_card_is_asked_for_money_that_the_disk_does_not_know(tmp_path: Path) 
     assert met == {(False, False), (True, False), (False, True)}, "a case was not met"
 
 
-def test_the_enumeration_finds_what_normal_loses(tmp_path: Path) -> None:
+def test_the_enumeration_finds_what_normal_loses(tmp_path: Path, disk: Path) -> None:
     """The same journal with synchronous=NORMAL loses acknowledged records: this test can fail."""
     run = _record(tmp_path, 60, "NORMAL")
-    disk = tmp_path / "disk"
-    disk.mkdir()
     cuts_with_loss = sum(len(_kept(cut, disk)) < cut.promised for cut in _sample(run, 300))
     assert cuts_with_loss > 100
